@@ -1,0 +1,156 @@
+//! What is kept of an agent.
+
+use std::sync::Arc;
+
+use driftline_core::{Categories, Event, HourCounts, Severity, Timestamp};
+
+use crate::escalation::Denial;
+use crate::neighbours::group_key;
+use crate::rate::Hour;
+use crate::registry::Registered;
+use crate::repeats::Repeats;
+use crate::session::Session;
+use crate::world::World;
+
+/// Risk halves in this time without an alert.
+const RISK_HALF_LIFE_MILLIS: f64 = 24.0 * 3_600_000.0;
+
+/// An agent's baseline, and the sequential statistics of its detectors.
+#[derive(Debug, Clone)]
+pub struct AgentState {
+    /// Its tenant.
+    pub tenant: Arc<str>,
+    /// Its id.
+    pub id: Box<str>,
+    /// Its peer group's name.
+    pub group: Arc<str>,
+    /// Its peer group's key ([`group_key`]).
+    pub group_key: u64,
+    /// Its fleet's key.
+    pub fleet_key: u64,
+    /// Hash of the version it acts under.
+    pub version: u64,
+    /// Sessions learned since it acts under that version.
+    pub version_sessions: u32,
+    /// Sessions learned in all.
+    pub sessions_learned: u32,
+    /// Events scored.
+    pub events: u64,
+    /// Time of its first event.
+    pub first_seen: Timestamp,
+    /// Latest event time heard of.
+    pub last_seen: Timestamp,
+    /// Tools it uses, by sessions in which it did.
+    pub tools: Categories,
+    /// Families of resources, by distinct resources.
+    pub families: Categories,
+    /// Resources, by sessions.
+    pub resources: Categories,
+    /// When it works.
+    pub hours: HourCounts,
+    /// The hour it is in.
+    pub hour: Hour,
+    /// Sessions that run; boxed, since one is taken out and put back at every event.
+    pub sessions: Vec<Box<Session>>,
+    /// The last refusals.
+    pub denials: Vec<Denial>,
+    /// Permissions it has given, learned.
+    pub grants: u32,
+    /// The last ids.
+    pub repeats: Repeats,
+    /// Standing, 0 to 1, at `risk_at`.
+    risk: f32,
+    risk_at: Timestamp,
+    /// Whether it was raised as a shadow agent.
+    pub shadow_raised: bool,
+    /// When its earliest timer is set for; `None` without one.
+    pub timer: Option<Timestamp>,
+}
+
+impl AgentState {
+    /// An agent of which nothing is known yet.
+    pub fn new(tenant: Arc<str>, event: &Event<'_>) -> Self {
+        Self {
+            fleet_key: group_key(&tenant, crate::neighbours::FLEET),
+            group_key: 0,
+            group: "".into(),
+            tenant,
+            id: event.agent.id.as_str().into(),
+            version: 0,
+            version_sessions: 0,
+            sessions_learned: 0,
+            events: 0,
+            first_seen: event.time,
+            last_seen: event.time,
+            tools: Categories::default(),
+            families: Categories::default(),
+            resources: Categories::default(),
+            hours: HourCounts::default(),
+            hour: Hour::default(),
+            sessions: Vec::new(),
+            denials: Vec::new(),
+            grants: 0,
+            repeats: Repeats::default(),
+            risk: 0.0,
+            risk_at: event.time,
+            shadow_raised: false,
+            timer: None,
+        }
+    }
+
+    /// Sees to it that the agent is compared with the peers that its document, else its platform, names.
+    pub fn regroup(&mut self, world: &World, event: &Event<'_>, names: &mut impl FnMut(&str) -> Arc<str>) {
+        let document = world.registry.get(&self.tenant, &self.id);
+        let declared = document.and_then(|document| document.peer_group());
+        let group = declared.as_deref().or(event.agent.platform.as_deref()).unwrap_or(crate::neighbours::FLEET);
+        if *self.group != *group || self.group_key == 0 {
+            self.group = names(group);
+            self.group_key = group_key(&self.tenant, group);
+        }
+    }
+
+    /// Its identity document.
+    pub fn document<'w>(&self, world: &'w World) -> Option<&'w Arc<Registered>> {
+        world.registry.get(&self.tenant, &self.id)
+    }
+
+    /// Adds to its risk: each alert takes away a share of what is left to 100, by its severity.
+    pub fn raise_risk(&mut self, severity: Severity, at: Timestamp) -> f64 {
+        let weight = match severity {
+            Severity::Info => 0.02,
+            Severity::Low => 0.1,
+            Severity::Medium => 0.25,
+            Severity::High => 0.5,
+            Severity::Critical => 0.75,
+        };
+        let now = self.risk(at) / 100.0;
+        self.risk = (1.0 - (1.0 - now) * (1.0 - weight)) as f32;
+        self.risk_at = self.risk_at.max(at);
+        self.risk(at)
+    }
+
+    /// Its risk, 0 to 100. For display and order; it decides nothing.
+    pub fn risk(&self, at: Timestamp) -> f64 {
+        let age = at.since(self.risk_at).max(0) as f64;
+        100.0 * f64::from(self.risk) * (-age / RISK_HALF_LIFE_MILLIS).exp2()
+    }
+
+    /// The earliest moment at which something about it falls due.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.sessions.iter().map(|session| session.deadline()).chain(self.hour.silence_due()).min()
+    }
+
+    /// Bytes it takes, on the heap and inline, without what runs only while a session does.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.id.len()
+            + self.tools.heap_bytes()
+            + self.families.heap_bytes()
+            + self.resources.heap_bytes()
+            + self.hours.heap_bytes()
+            + self.repeats.heap_bytes()
+            + self.denials.capacity() * size_of::<Denial>()
+            + self.sessions.capacity() * size_of::<Box<Session>>()
+            + self.sessions.len() * size_of::<Session>()
+    }
+}

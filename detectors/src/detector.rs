@@ -1,0 +1,60 @@
+//! What every detector is.
+
+use std::sync::Arc;
+
+use driftline_core::Event;
+
+use crate::agent::AgentState;
+use crate::finding::Finding;
+use crate::lexicon::Lexicon;
+use crate::neighbours::Group;
+use crate::observation::Observation;
+use crate::registry::Registered;
+use crate::session::Session;
+use crate::world::World;
+
+/// An event with all that it is judged by.
+pub struct Scene<'s, 'a> {
+    /// The event.
+    pub event: &'s Event<'a>,
+    /// Its id, which differs from the event's where a producer reused one.
+    pub id: &'s str,
+    /// Its feature values.
+    pub observation: &'s Observation,
+    /// What the control log says.
+    pub world: &'s World,
+    /// The agent's identity document.
+    pub document: Option<&'s Arc<Registered>>,
+    /// Its peers.
+    pub group: Option<&'s Group>,
+    /// Its fleet.
+    pub fleet: Option<&'s Group>,
+    /// The agent, with each detector's own sequential statistic.
+    pub agent: &'s mut AgentState,
+    /// The session, before the event is noted in it.
+    pub session: &'s mut Session,
+    /// Names of categories.
+    pub lexicon: &'s mut Lexicon,
+    /// Whether the clock has passed the event: it is scored, but nothing is reopened.
+    pub late: bool,
+}
+
+/// A detector scores an event against what was learned before it, and learns nothing: learning is the engine's, after
+/// all have scored.
+///
+/// Each has a file of its own with its method's source. The conformance suite (`tests/conformance.rs`) runs over
+/// [`DETECTORS`], so that a new one need only be listed there.
+pub trait Detector: Sync {
+    /// Its name in alerts, scores and metrics.
+    fn name(&self) -> &'static str;
+
+    /// The kinds of its findings.
+    fn kinds(&self) -> &'static [&'static str];
+
+    /// Scores an event: bets in the session, adds findings, and returns the event's p-value.
+    fn score(&self, scene: &mut Scene<'_, '_>, findings: &mut Vec<Finding>) -> f64;
+}
+
+/// All detectors, in the order in which they score.
+pub const DETECTORS: [&dyn Detector; 4] =
+    [&crate::novelty::Novelty, &crate::rate::Rate, &crate::identity::Identity, &crate::escalation::Escalation];

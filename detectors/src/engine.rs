@@ -1,0 +1,427 @@
+//! The engine: a state for each agent, every event scored against it.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use driftline_core::{Alert, Event, Severity, Timestamp, key};
+use hashbrown::{HashMap, HashTable};
+
+use crate::agent::AgentState;
+use crate::conductor::Control;
+use crate::contribution::Contribution;
+use crate::detector::{DETECTORS, Scene};
+use crate::explain::{Actor, alert_of};
+use crate::finding::Finding;
+use crate::lexicon::Lexicon;
+use crate::observation::{Dimension, Observation};
+use crate::rate;
+use crate::repeats::Seen;
+use crate::session::Session;
+use crate::world::World;
+
+/// Sessions of an agent that may run at once; the longest idle one is ended for a further one.
+const SESSIONS: usize = 64;
+const HOUR_MILLIS: i64 = 3_600_000;
+
+/// What the engine has counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Events scored.
+    pub scored: u64,
+    /// Events not scored because the same id with the same bytes came before.
+    pub repeated: u64,
+    /// Events scored under a longer id because theirs was used with other bytes.
+    pub reused_ids: u64,
+    /// Events that the clock had passed.
+    pub late: u64,
+    /// Categories not learned for want of room ([`driftline_core::Limits::keys_per_agent`]).
+    pub keys_turned_away: u64,
+    /// Events of agents that found no room ([`driftline_core::Limits::agents_per_tenant`]).
+    pub agents_turned_away: u64,
+    /// Sessions that have ended.
+    pub sessions: u64,
+    /// Of these, kept out of the baselines.
+    pub quarantined: u64,
+}
+
+/// What came of one event.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scored {
+    /// How strange the event is: −log₁₀ of the product of its p-values, 0 or more, comparable between agents.
+    pub score: f64,
+    /// Each detector's p-value, in the order of [`DETECTORS`].
+    pub p: [f64; DETECTORS.len()],
+    /// The event was a repeat and was not scored.
+    pub repeated: bool,
+    /// The agent's risk after it, 0 to 100.
+    pub risk: f64,
+}
+
+/// See the crate.
+#[derive(Debug, Default)]
+pub struct Engine {
+    world: World,
+    #[expect(clippy::vec_box, reason = "a vector of a million large states would be copied, and doubled, as it grows")]
+    agents: Vec<Box<AgentState>>,
+    /// Places in `agents`, by hash of tenant and id.
+    places: HashTable<u32>,
+    /// By tenant: agents held.
+    tenants: HashMap<Arc<str>, usize>,
+    groups: HashMap<Arc<str>, ()>,
+    /// Deadlines that may have moved later since; an agent has at most one that counts.
+    timers: BinaryHeap<Reverse<(Timestamp, u32)>>,
+    lexicon: Lexicon,
+    contribution: Contribution,
+    alerts: Vec<Alert>,
+    counters: Counters,
+}
+
+impl Engine {
+    /// An engine that knows no agent yet.
+    pub fn new(world: World) -> Self {
+        Self { world, ..Self::default() }
+    }
+
+    /// Scores an event against all that was learned before it, then learns from it.
+    pub fn observe(&mut self, event: &Event<'_>) -> Scored {
+        let (place, mut stranger) = match self.place(event) {
+            Ok(place) => (place, None),
+            Err(tenant) => (u32::MAX, Some(Box::new(AgentState::new(tenant, event)))),
+        };
+        let agent = match &mut stranger {
+            Some(agent) => agent,
+            None => &mut self.agents[place as usize],
+        };
+        if agent.timer.is_some_and(|due| due <= event.time) {
+            self.settle(place, event.time);
+        }
+        let agent = match &mut stranger {
+            Some(agent) => agent,
+            None => &mut self.agents[place as usize],
+        };
+        let id = match agent.repeats.check(key(21, [&event.id, ""]), event.content) {
+            Seen::Repeated => {
+                self.counters.repeated += 1;
+                let risk = agent.risk(event.time);
+                return Scored { score: 0.0, p: [1.0; DETECTORS.len()], repeated: true, risk };
+            }
+            Seen::Reused => {
+                self.counters.reused_ids += 1;
+                Some(format!("{}~{:032x}", event.id, event.content))
+            }
+            Seen::Never => None,
+        };
+        let scored = Self::score(
+            &self.world,
+            agent,
+            event,
+            id.as_deref().unwrap_or(&event.id),
+            &mut Parts {
+                lexicon: &mut self.lexicon,
+                groups: &mut self.groups,
+                contribution: &mut self.contribution,
+                alerts: &mut self.alerts,
+                counters: &mut self.counters,
+            },
+        );
+        if stranger.is_none() {
+            self.set_timer(place);
+        }
+        scored
+    }
+
+    /// Takes up a control record. Where it moves the clock, timers that fall due fire.
+    pub fn apply(&mut self, control: &Control) {
+        self.world = control.world.clone();
+        if !control.is_clock {
+            return;
+        }
+        let now = self.world.clock;
+        while let Some(&Reverse((due, place))) = self.timers.peek()
+            && due <= now
+        {
+            self.timers.pop();
+            if self.agents[place as usize].timer == Some(due) {
+                self.agents[place as usize].timer = None;
+                self.settle(place, now);
+                self.set_timer(place);
+            }
+        }
+    }
+
+    /// Alerts raised since this was last asked.
+    pub fn take_alerts(&mut self) -> Vec<Alert> {
+        std::mem::take(&mut self.alerts)
+    }
+
+    /// Whether alerts wait to be taken.
+    pub fn has_alerts(&self) -> bool {
+        !self.alerts.is_empty()
+    }
+
+    /// What this engine has to say about many agents since this was last asked.
+    pub fn take_contribution(&mut self) -> Contribution {
+        std::mem::take(&mut self.contribution)
+    }
+
+    /// What it has counted since it began.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Agents held.
+    pub fn len(&self) -> usize {
+        self.agents.len()
+    }
+
+    /// Whether it holds no agent.
+    pub fn is_empty(&self) -> bool {
+        self.agents.is_empty()
+    }
+
+    /// The agents, in the order in which they were first seen.
+    pub fn agents(&self) -> impl Iterator<Item = &AgentState> {
+        self.agents.iter().map(Box::as_ref)
+    }
+
+    /// Bytes that it holds, about: agents, the index to them, timers and names.
+    pub fn bytes(&self) -> usize {
+        self.agents.iter().map(|agent| agent.bytes() + size_of::<Box<AgentState>>()).sum::<usize>()
+            + self.places.capacity() * (size_of::<u32>() + 1)
+            + self.timers.capacity() * size_of::<Reverse<(Timestamp, u32)>>()
+            + self.lexicon.heap_bytes()
+    }
+
+    fn place(&mut self, event: &Event<'_>) -> Result<u32, Arc<str>> {
+        let (tenant, id) = (event.tenant.as_str(), event.agent.id.as_str());
+        let hash = key(22, [tenant, id]);
+        let agents = &self.agents;
+        let is_it = |&place: &u32| {
+            let agent = &agents[place as usize];
+            *agent.id == *id && *agent.tenant == *tenant
+        };
+        if let Some(&place) = self.places.find(hash, is_it) {
+            return Ok(place);
+        }
+        let tenant = intern(&mut self.tenants, tenant);
+        let held = self.tenants.entry(tenant.clone()).or_default();
+        if *held >= self.world.settings.limits.agents_per_tenant || self.agents.len() >= u32::MAX as usize - 1 {
+            self.counters.agents_turned_away += 1;
+            self.contribution.agent_turned_away(&tenant);
+            return Err(tenant);
+        }
+        *held += 1;
+        let agent = Box::new(AgentState::new(tenant.clone(), event));
+        self.contribution.agent_seen(&tenant, id, agent.document(&self.world).is_some());
+        let place = self.agents.len() as u32;
+        self.agents.push(agent);
+        let agents = &self.agents;
+        self.places.insert_unique(hash, place, |&place| {
+            let agent = &agents[place as usize];
+            key(22, [&agent.tenant, &agent.id])
+        });
+        Ok(place)
+    }
+
+    fn score(world: &World, agent: &mut AgentState, event: &Event<'_>, id: &str, parts: &mut Parts<'_>) -> Scored {
+        parts.counters.scored += 1;
+        let late = event.time < world.clock;
+        parts.counters.late += u64::from(late);
+        agent.events += 1;
+        agent.last_seen = agent.last_seen.max(event.time);
+        let version = event.agent.version.as_deref().map_or(0, |version| key(23, [version, ""]));
+        if version != agent.version {
+            agent.version = version;
+            agent.version_sessions = 0;
+        }
+
+        let observation = Observation::of(event);
+        let (mut session, goes_on) = Self::session(world, agent, event, id, late, parts);
+        let mut findings = Vec::new();
+        let mut p = [1.0; DETECTORS.len()];
+        {
+            let document = world.registry.get(&agent.tenant, &agent.id);
+            let mut scene = Scene {
+                event,
+                id,
+                observation: &observation,
+                world,
+                document,
+                group: world.neighbours.group(agent.group_key),
+                fleet: world.neighbours.group(agent.fleet_key),
+                agent,
+                session: &mut session,
+                lexicon: parts.lexicon,
+                late,
+            };
+            for (detector, p) in DETECTORS.iter().zip(&mut p) {
+                *p = detector.score(&mut scene, &mut findings);
+            }
+        }
+        session.note(event, &observation);
+        session.quarantined |= findings.iter().any(|finding| finding.severity > Severity::Low);
+        for finding in findings {
+            raise(finding, event.time, agent, Some(event), Some(&session), world, parts.alerts);
+        }
+        if event.grant.is_some() {
+            agent.grants = agent.grants.saturating_add(1);
+        }
+        let full = session.is_full();
+        if goes_on {
+            agent.sessions.push(session);
+        }
+        if full {
+            Self::end_sessions(world, agent, event.time, parts, |session, _| session.is_full());
+        }
+        // A deterministic finding's p-value of 0 must not swallow the order among the others.
+        let score = p.iter().map(|&p: &f64| -p.max(1e-12).log10()).sum();
+        Scored { score, p, repeated: false, risk: agent.risk(event.time) }
+    }
+
+    /// Takes the event's session out of the agent, or begins one; says whether it is to be put back. What begins late
+    /// is not: it was over before it was heard of.
+    fn session(
+        world: &World,
+        agent: &mut AgentState,
+        event: &Event<'_>,
+        id: &str,
+        late: bool,
+        parts: &mut Parts<'_>,
+    ) -> (Box<Session>, bool) {
+        // Where the platform has no sessions, an hour of the agent's events is one.
+        let session_key = match &event.session {
+            Some(session) => key(24, [&session.id, ""]),
+            None => event.time.floor(HOUR_MILLIS).millis() as u64,
+        };
+        if let Some(known) = agent.sessions.iter().position(|known| known.key == session_key) {
+            return (agent.sessions.swap_remove(known), true);
+        }
+        if !late {
+            let mut names = |name: &str| intern(parts.groups, name);
+            agent.regroup(world, event, &mut names);
+            if agent.sessions.len() >= SESSIONS {
+                let oldest = agent.sessions.iter().map(|session| session.last).min().unwrap_or_default();
+                Self::end_sessions(world, agent, event.time, parts, |session, _| session.last == oldest);
+            }
+        }
+        (Box::new(Session::begin(session_key, event, id)), !late)
+    }
+
+    /// Fires what has fallen due about an agent.
+    fn settle(&mut self, place: u32, now: Timestamp) {
+        let agent = &mut self.agents[place as usize];
+        let mut parts = Parts {
+            lexicon: &mut self.lexicon,
+            groups: &mut self.groups,
+            contribution: &mut self.contribution,
+            alerts: &mut self.alerts,
+            counters: &mut self.counters,
+        };
+        Self::end_sessions(&self.world, agent, now, &mut parts, |session, now| session.deadline() <= now);
+        while agent.hour.silence_due().is_some_and(|due| due <= now) {
+            let due = agent.hour.silence_due().unwrap_or(now);
+            match rate::silence(agent, &self.world, now) {
+                Some(finding) => raise(finding, due, agent, None, None, &self.world, parts.alerts),
+                None if agent.hour.silence_due() == Some(due) => break,
+                None => {}
+            }
+        }
+    }
+
+    /// Ends the sessions that `ends` picks, and learns from those that raised nothing.
+    fn end_sessions(
+        world: &World,
+        agent: &mut AgentState,
+        now: Timestamp,
+        parts: &mut Parts<'_>,
+        ends: impl Fn(&Session, Timestamp) -> bool,
+    ) {
+        let mut i = 0;
+        while i < agent.sessions.len() {
+            if !ends(&agent.sessions[i], now) {
+                i += 1;
+                continue;
+            }
+            let session = agent.sessions.remove(i);
+            parts.counters.sessions += 1;
+            if session.alerted.is_some() || session.quarantined {
+                parts.counters.quarantined += 1;
+            } else if world.settings.learn {
+                learn(&session, agent, world, parts);
+            }
+        }
+        if agent.sessions.is_empty() {
+            agent.sessions.shrink_to_fit();
+        }
+    }
+
+    fn set_timer(&mut self, place: u32) {
+        let agent = &mut self.agents[place as usize];
+        let Some(due) = agent.deadline() else { return };
+        // A timer that fires early looks again; one that fires late would be wrong.
+        if agent.timer.is_none_or(|set| due < set) {
+            agent.timer = Some(due);
+            self.timers.push(Reverse((due, place)));
+        }
+    }
+}
+
+/// What scoring an event changes besides the agent.
+struct Parts<'e> {
+    lexicon: &'e mut Lexicon,
+    groups: &'e mut HashMap<Arc<str>, ()>,
+    contribution: &'e mut Contribution,
+    alerts: &'e mut Vec<Alert>,
+    counters: &'e mut Counters,
+}
+
+fn raise(
+    finding: Finding,
+    time: Timestamp,
+    agent: &mut AgentState,
+    event: Option<&Event<'_>>,
+    session: Option<&Session>,
+    world: &World,
+    alerts: &mut Vec<Alert>,
+) {
+    let risk = agent.raise_risk(finding.severity, time);
+    let actor = Actor { agent, event, impact: session.map(|session| &session.impact) };
+    alerts.push(alert_of(finding, time, risk, &actor, world));
+}
+
+/// Adds what a session used to its agent's baseline, and what is new of it to the next epoch.
+fn learn(session: &Session, agent: &mut AgentState, world: &World, parts: &mut Parts<'_>) {
+    if agent.sessions_learned == 0 {
+        parts.contribution.agent_learned(&agent.tenant, &agent.group);
+    }
+    agent.sessions_learned = agent.sessions_learned.saturating_add(1);
+    agent.version_sessions = agent.version_sessions.saturating_add(1);
+    let room = world.settings.limits.keys_per_agent;
+    for &(dimension, key) in session.used() {
+        let counts = match dimension {
+            Dimension::Tool => &mut agent.tools,
+            Dimension::Resource => &mut agent.resources,
+            Dimension::Family => &mut agent.families,
+        };
+        if counts.count(key) == 0 && counts.distinct() >= room {
+            parts.counters.keys_turned_away += 1;
+            continue;
+        }
+        let new = counts.learn(key, 1);
+        // Single resources are too many to tell everybody of: peers are known by their families.
+        if new && dimension != Dimension::Resource {
+            parts.contribution.category_learned(&agent.tenant, &agent.group, dimension, key);
+        }
+    }
+}
+
+/// One shared copy of a name.
+fn intern<V: Default>(names: &mut HashMap<Arc<str>, V>, name: &str) -> Arc<str> {
+    if let Some((known, _)) = names.get_key_value(name) {
+        return known.clone();
+    }
+    let name: Arc<str> = name.into();
+    names.insert(name.clone(), V::default());
+    name
+}

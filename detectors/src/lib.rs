@@ -1,0 +1,48 @@
+//! The engine: one synchronous value with two inputs, [`Engine::observe`] for events and [`Engine::apply`] for control
+//! records. It does no I/O, reads no clock but event time, and draws no random number, so that the same records and
+//! the same control log give the same alerts, live and replayed, for any number of partitions.
+//!
+//! ```
+//! use driftline_core::{Event, Limits};
+//! use driftline_detectors::{Engine, World};
+//!
+//! let mut engine = Engine::new(World::default());
+//! let record = br#"{"time": 0, "agent": {"id": "a"}, "action": {"name": "read_file"}}"#;
+//! let scored = engine.observe(&Event::decode(record, &Limits::default())?);
+//! assert!(!scored.repeated);
+//! assert!(engine.take_alerts().is_empty());
+//! # Ok::<(), driftline_core::DecodeError>(())
+//! ```
+
+pub mod agent;
+mod conductor;
+mod contribution;
+pub mod decision;
+mod detector;
+mod engine;
+mod escalation;
+pub mod evidence;
+mod explain;
+mod finding;
+mod gamma_poisson;
+mod identity;
+mod inventory;
+mod lexicon;
+pub mod neighbours;
+mod novelty;
+pub mod observation;
+mod pitman_yor;
+mod rate;
+mod registry;
+mod repeats;
+mod session;
+mod world;
+
+pub use conductor::{Conductor, Control};
+pub use contribution::Contribution;
+pub use detector::{DETECTORS, Detector, Scene};
+pub use engine::{Counters, Engine, Scored};
+pub use finding::{DEVIATION, Finding, Techniques};
+pub use inventory::undecodable;
+pub use registry::{Registered, Registry};
+pub use world::{Coverage, OutOfOrder, World};

@@ -1,0 +1,131 @@
+//! From an event to the feature values that detectors read.
+
+use driftline_core::{Access, ActionKind, Event, Resource, Text, key};
+use smallvec::SmallVec;
+
+/// A dimension in which categories are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Dimension {
+    /// The tool (with its server).
+    Tool = 0,
+    /// The family of resources, and whether it was changed: customers read, mail sent to a domain.
+    Family = 1,
+    /// The resource itself, and whether it was changed.
+    Resource = 2,
+}
+
+/// A resource as detectors see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Touched {
+    /// Key of the resource with the access.
+    pub resource: u64,
+    /// Key of its family with the access.
+    pub family: u64,
+    /// Key of the resource alone, whatever was done with it.
+    pub any_access: u64,
+    /// Which of the event's resources: 0 the first, `n` the `n`th of the further ones.
+    pub index: usize,
+}
+
+/// An event's feature values.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    /// Key of the tool.
+    pub tool: u64,
+    /// Resources touched, the main one first.
+    pub touched: SmallVec<[Touched; 2]>,
+    /// Key of the credential, 0 where none.
+    pub credential: u64,
+    /// Key of the permissions held, 0 where none are given.
+    pub scopes: u64,
+}
+
+/// Further resources beyond this many are not looked at one by one; they are counted in the alert's impact.
+const MOST_RESOURCES: usize = 16;
+
+impl Observation {
+    /// Reads an event's features.
+    pub fn of(event: &Event<'_>) -> Self {
+        let changes = is_change(event);
+        let touched = resources(event)
+            .take(MOST_RESOURCES)
+            .enumerate()
+            .map(|(index, resource)| touched(resource, changes, index))
+            .collect();
+        Self {
+            tool: key(Dimension::Tool as u8, [&event.action.name, event.action.server.as_deref().unwrap_or("")]),
+            touched,
+            credential: event.credential.as_ref().map_or(0, |credential| key(16, [&credential.id, ""])),
+            scopes: scopes(event),
+        }
+    }
+}
+
+/// The event's resources, the main one first.
+pub fn resources<'e, 'a>(event: &'e Event<'a>) -> impl Iterator<Item = &'e Resource<Text<'a>>> {
+    event.resource.iter().chain(&event.resources)
+}
+
+/// Whether the act changes what it touches: by its access where the producer says, else by its kind.
+pub fn is_change(event: &Event<'_>) -> bool {
+    match event.action.access {
+        Some(access) => access.is_change() && access != Access::Execute,
+        None => {
+            matches!(event.action.kind, ActionKind::PermissionChange | ActionKind::Message | ActionKind::Delegation)
+        }
+    }
+}
+
+fn touched(resource: &Resource<Text<'_>>, changes: bool, index: usize) -> Touched {
+    let role = resource.role.as_deref().unwrap_or("");
+    let resource_dimension = Dimension::Resource as u8 + u8::from(changes) * 32;
+    let family_dimension = Dimension::Family as u8 + u8::from(changes) * 32;
+    Touched {
+        resource: key(resource_dimension, [&resource.id, role]),
+        family: key(family_dimension, [family(&resource.id), resource.kind.as_deref().unwrap_or("")]),
+        any_access: key(17, [&resource.id, ""]),
+        index,
+    }
+}
+
+/// The part of a resource's id that it shares with its like: the domain of an address, the folder of a path, the host
+/// of a URL, the name before a number.
+///
+/// ```
+/// use driftline_detectors::observation::family;
+/// assert_eq!(family("bob@example.org"), "example.org");
+/// assert_eq!(family("/data/2026/customers.csv"), "/data/2026");
+/// assert_eq!(family("https://api.example.org/v1/orders?id=7"), "api.example.org");
+/// assert_eq!(family("crm/customers/88"), "crm/customers");
+/// assert_eq!(family("order-1042"), "order");
+/// assert_eq!(family("payroll"), "payroll");
+/// ```
+pub fn family(id: &str) -> &str {
+    if let Some((_, rest)) = id.split_once("://") {
+        return rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    }
+    if let Some((_, domain)) = id.rsplit_once('@') {
+        return domain;
+    }
+    if let Some((folder, _)) = id.rsplit_once('/')
+        && !folder.is_empty()
+    {
+        return folder;
+    }
+    if let Some((name, last)) = id.rsplit_once([':', '-', '_', '#'])
+        && !name.is_empty()
+        && last.bytes().any(|byte| byte.is_ascii_digit())
+    {
+        return name;
+    }
+    id
+}
+
+/// One key for a set of permissions, in whatever order they are listed.
+fn scopes(event: &Event<'_>) -> u64 {
+    let held = event.permission.as_ref().map(|permission| permission.scopes.as_slice()).unwrap_or_default();
+    let credential = event.credential.as_ref().map(|credential| credential.scopes.as_slice()).unwrap_or_default();
+    let of = |list: &[Text<'_>]| list.iter().fold(0u64, |sum, scope| sum.wrapping_add(key(18, [scope, ""])));
+    if held.is_empty() { of(credential) } else { of(held) }
+}

@@ -1,0 +1,170 @@
+//! Identity documents, ready to be asked.
+
+use std::sync::Arc;
+
+use driftline_core::{Access, IdentityDocument, Sensitivity, Timestamp};
+use hashbrown::{HashMap, HashSet};
+use wildmatch::WildMatch;
+
+/// An identity document with its patterns compiled.
+#[derive(Debug)]
+pub struct Registered {
+    /// The document.
+    pub document: IdentityDocument,
+    data: Vec<(WildMatch, Access, Option<Sensitivity>, Option<Timestamp>)>,
+    canaries: HashSet<String>,
+}
+
+impl Registered {
+    /// Compiles a document.
+    pub fn new(document: IdentityDocument) -> Self {
+        let data = document
+            .data_access
+            .iter()
+            .map(|data| (WildMatch::new(&data.resource), data.access, data.sensitivity, data.expires_at))
+            .collect();
+        let canaries = document.canaries.iter().cloned().collect();
+        Self { document, data, canaries }
+    }
+
+    /// Whether the tool is one that no honest run calls.
+    pub fn is_canary(&self, tool: &str) -> bool {
+        self.canaries.contains(tool)
+    }
+
+    /// Whether the document provides for a tool. One that lists no tools says nothing about them.
+    pub fn allows_tool(&self, tool: &str, server: Option<&str>) -> bool {
+        self.document.tools.is_empty()
+            || self.document.tools.iter().any(|grant| {
+                grant.id == tool
+                    && match (&grant.mcp_server, server) {
+                        (Some(declared), Some(used)) => declared == used,
+                        _ => true,
+                    }
+            })
+    }
+
+    /// Whether the document provides for an access to a resource at a time. One that lists no data says nothing about
+    /// it. Writing includes reading, and deleting both; a run is held to be a read.
+    pub fn allows_data(&self, resource: &str, access: Access, sensitivity: Option<Sensitivity>, at: Timestamp) -> bool {
+        self.data.is_empty()
+            || self.data.iter().any(|(pattern, allowed, up_to, expires_at)| {
+                pattern.matches(resource)
+                    && rank(access) <= rank(*allowed)
+                    && up_to.zip(sensitivity).is_none_or(|(up_to, sensitivity)| sensitivity <= up_to)
+                    && expires_at.is_none_or(|end| at < end)
+            })
+    }
+
+    /// The peer group that the document puts the agent in, where it says.
+    pub fn peer_group(&self) -> Option<String> {
+        let document = &self.document;
+        document.peer_group.clone().or_else(|| match (&document.platform, &document.team) {
+            (Some(platform), Some(team)) => Some(format!("{platform}/{team}")),
+            (Some(one), None) | (None, Some(one)) => Some(one.clone()),
+            (None, None) => None,
+        })
+    }
+}
+
+const fn rank(access: Access) -> u8 {
+    match access {
+        Access::Read | Access::Execute => 0,
+        Access::Write => 1,
+        Access::Delete => 2,
+        Access::Grant => 3,
+    }
+}
+
+/// All identity documents in force.
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    /// By tenant (empty: any) and agent.
+    documents: HashMap<String, HashMap<String, Arc<Registered>>>,
+}
+
+impl Registry {
+    /// Takes up a new or changed document.
+    pub fn insert(&mut self, document: IdentityDocument) {
+        let tenant = document.tenant.clone().unwrap_or_default();
+        self.documents.entry(tenant).or_default().insert(document.id.clone(), Arc::new(Registered::new(document)));
+    }
+
+    /// Drops a document.
+    pub fn remove(&mut self, tenant: Option<&str>, id: &str) {
+        if let Some(documents) = self.documents.get_mut(tenant.unwrap_or_default()) {
+            documents.remove(id);
+        }
+    }
+
+    /// The document of an agent: its tenant's own, else the one for any tenant.
+    pub fn get(&self, tenant: &str, id: &str) -> Option<&Arc<Registered>> {
+        let find = |tenant| self.documents.get(tenant).and_then(|documents| documents.get(id));
+        find(tenant).or_else(|| find(""))
+    }
+
+    /// The documents in force, in no order.
+    pub fn documents(&self) -> impl Iterator<Item = &IdentityDocument> {
+        self.documents.values().flat_map(HashMap::values).map(|registered| &registered.document)
+    }
+
+    /// How many documents are in force.
+    pub fn len(&self) -> usize {
+        self.documents.values().map(HashMap::len).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registered(yaml: &str) -> Registered {
+        Registered::new(IdentityDocument::parse(yaml).unwrap())
+    }
+
+    #[test]
+    fn a_document_that_lists_nothing_forbids_nothing() {
+        let open = registered("id: a");
+        assert!(open.allows_tool("anything", None));
+        assert!(open.allows_data("anything", Access::Delete, None, Timestamp::MIN));
+    }
+
+    #[test]
+    fn data_is_matched_by_pattern_access_sensitivity_and_time() {
+        let document = registered(
+            "id: a\ndata_access: [{resource: 'crm/customers/*', access: write, sensitivity: confidential, expires_at: '2026-04-01T00:00:00Z'}]",
+        );
+        let before: Timestamp = "2026-03-01T00:00:00Z".parse().unwrap();
+        let after: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
+        assert!(document.allows_data("crm/customers/1", Access::Read, Some(Sensitivity::Internal), before));
+        assert!(document.allows_data("crm/customers/1", Access::Write, None, before));
+        assert!(!document.allows_data("crm/customers/1", Access::Delete, None, before));
+        assert!(!document.allows_data("crm/customers/1", Access::Read, Some(Sensitivity::Restricted), before));
+        assert!(!document.allows_data("crm/customers/1", Access::Read, None, after));
+        assert!(!document.allows_data("crm/orders/1", Access::Read, None, before));
+    }
+
+    #[test]
+    fn a_tool_from_another_server_is_another_tool() {
+        let document = registered("id: a\ntools: [{id: read_file, mcp_server: 'mcp://files'}]");
+        assert!(document.allows_tool("read_file", Some("mcp://files")));
+        assert!(document.allows_tool("read_file", None));
+        assert!(!document.allows_tool("read_file", Some("mcp://evil")));
+    }
+
+    #[test]
+    fn a_tenants_own_document_comes_first() {
+        let mut registry = Registry::default();
+        registry.insert(IdentityDocument::parse("id: a\nname: anyone's").unwrap());
+        registry.insert(IdentityDocument::parse("id: a\ntenant: acme\nname: acme's").unwrap());
+        let name = |tenant| registry.get(tenant, "a").unwrap().document.name.clone().unwrap();
+        assert_eq!((name("acme"), name("other")), ("acme's".to_owned(), "anyone's".to_owned()));
+        registry.remove(Some("acme"), "a");
+        assert_eq!(registry.get("acme", "a").unwrap().document.name.as_deref(), Some("anyone's"));
+    }
+}

@@ -1,0 +1,83 @@
+//! Telling a repeated event from a reused id.
+
+/// Events of an agent whose ids are remembered.
+const REMEMBERED: usize = 64;
+
+/// The ids and record hashes of an agent's last 64 events, each cut to 32 bits: 8 bytes an event. Two different ids
+/// are taken for one with probability 64 / 2³² an event, and the event is then scored under a longer id; that it is not
+/// scored at all needs both hashes to agree, 64 / 2⁶⁴.
+#[derive(Debug, Clone, Default)]
+pub struct Repeats {
+    ids: Vec<u32>,
+    contents: Vec<u32>,
+    next: u8,
+}
+
+/// What an event's id says about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// Not among the last 64.
+    Never,
+    /// The same id and the same bytes: a repeat, not to be scored.
+    Repeated,
+    /// The same id with other bytes: to be scored under an id of its own, since reusing an id must not hide anything.
+    Reused,
+}
+
+impl Repeats {
+    /// Looks an event up and remembers it.
+    pub fn check(&mut self, id: u64, content: u128) -> Seen {
+        let (id, content) = (id as u32, content as u32);
+        let mut seen = Seen::Never;
+        for (i, _) in self.ids.iter().enumerate().filter(|&(_, &known)| known == id) {
+            if self.contents[i] == content {
+                return Seen::Repeated;
+            }
+            seen = Seen::Reused;
+        }
+        if self.ids.len() < REMEMBERED {
+            if self.ids.len() == self.ids.capacity() {
+                self.ids.reserve_exact(16);
+                self.contents.reserve_exact(16);
+            }
+            self.ids.push(id);
+            self.contents.push(content);
+        } else {
+            let i = usize::from(self.next);
+            (self.ids[i], self.contents[i]) = (id, content);
+        }
+        self.next = (self.next + 1) % REMEMBERED as u8;
+        seen
+    }
+
+    /// Bytes on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        (self.ids.capacity() + self.contents.capacity()) * size_of::<u32>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeat_is_the_same_id_and_the_same_bytes() {
+        let mut repeats = Repeats::default();
+        assert_eq!(repeats.check(1, 10), Seen::Never);
+        assert_eq!(repeats.check(1, 10), Seen::Repeated);
+        assert_eq!(repeats.check(1, 11), Seen::Reused);
+        assert_eq!(repeats.check(1, 11), Seen::Repeated);
+        assert_eq!(repeats.check(2, 10), Seen::Never);
+    }
+
+    #[test]
+    fn sixty_four_events_are_remembered() {
+        let mut repeats = Repeats::default();
+        for id in 0..65 {
+            repeats.check(id, 1);
+        }
+        assert_eq!(repeats.check(1, 1), Seen::Repeated);
+        assert_eq!(repeats.check(0, 1), Seen::Never, "the 65th pushed the first out");
+        assert!(repeats.heap_bytes() <= 512);
+    }
+}

@@ -1,0 +1,141 @@
+//! All that an agent's own events do not say, as of one place in the control log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use driftline_core::{Change, ControlRecord, Epoch, Settings, Timestamp};
+
+use crate::neighbours::Neighbours;
+use crate::registry::Registry;
+
+/// How many of a tenant's agents are known to have an identity document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Coverage {
+    /// Agents that have one.
+    pub registered: u64,
+    /// Agents that have none.
+    pub unregistered: u64,
+    /// How many had none when they were last listed in a finding.
+    pub listed: u64,
+    /// The epoch of that finding.
+    pub listed_in: Option<u64>,
+}
+
+impl Coverage {
+    /// The share that has one; `None` before any agent was counted.
+    pub fn share(self) -> Option<f64> {
+        let all = self.registered + self.unregistered;
+        (all > 0).then(|| self.registered as f64 / all as f64)
+    }
+}
+
+/// Settings, identity documents, clock and neighbours: the fold of the control log up to a record.
+///
+/// A clone is cheap: it shares what it holds, and folding on copies only what changes. So one fold serves all engines.
+#[derive(Debug, Clone, Default)]
+pub struct World {
+    /// Records folded so far; the number that the next one must have.
+    pub next: u64,
+    /// Event time for everybody: no timer past it has yet to fire.
+    pub clock: Timestamp,
+    /// The settings that decide.
+    pub settings: Arc<Settings>,
+    /// Identity documents.
+    pub registry: Arc<Registry>,
+    /// Peer groups and fleets.
+    pub neighbours: Arc<Neighbours>,
+    /// By tenant.
+    pub coverage: Arc<BTreeMap<String, Coverage>>,
+}
+
+/// A control record that is not the next one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "control record {found} where {expected} should be: the log must be read whole and in order (is it another run's, or cut off at the front?)"
+)]
+pub struct OutOfOrder {
+    /// The number that should be next.
+    pub expected: u64,
+    /// The number of the record.
+    pub found: u64,
+}
+
+impl World {
+    /// Takes up the next record.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfOrder`] where the record is not the next one; nothing is changed then.
+    pub fn fold(&mut self, record: &ControlRecord) -> Result<(), OutOfOrder> {
+        if record.number != self.next {
+            return Err(OutOfOrder { expected: self.next, found: record.number });
+        }
+        self.next += 1;
+        match &record.change {
+            Change::Settings { settings } => self.settings = Arc::new(settings.clone()),
+            Change::Identity { document } => Arc::make_mut(&mut self.registry).insert((**document).clone()),
+            Change::IdentityRemoved { tenant, id } => {
+                Arc::make_mut(&mut self.registry).remove(tenant.as_deref(), id);
+            }
+            Change::Clock { clock } => self.clock = self.clock.max(*clock),
+            Change::Epoch { epoch } => self.fold_epoch(epoch),
+        }
+        Ok(())
+    }
+
+    fn fold_epoch(&mut self, epoch: &Epoch) {
+        Arc::make_mut(&mut self.neighbours).fold(epoch);
+        let coverage = Arc::make_mut(&mut self.coverage);
+        for counts in &epoch.tenants {
+            let tenant = coverage.entry(counts.tenant.clone()).or_default();
+            tenant.registered += counts.registered;
+            tenant.unregistered += counts.unregistered;
+            // One finding says that a tenant's agents are not registered; another only once there are twice as many.
+            let is_news = tenant.unregistered > 0 && tenant.unregistered >= 2 * tenant.listed;
+            if is_news && tenant.share().is_some_and(|share| share < self.settings.registration_share) {
+                (tenant.listed, tenant.listed_in) = (tenant.unregistered, Some(epoch.number));
+            }
+        }
+    }
+
+    /// A hash of the settings in force, in 16 hexadecimal digits.
+    pub fn settings_hash(&self) -> String {
+        let text = serde_json::to_string(&*self.settings).unwrap_or_default();
+        format!("{:016x}", driftline_core::key(25, [&text, ""]))
+    }
+
+    /// Whether a tenant has registered so many of its agents that one without an identity document stands out.
+    pub fn is_registered(&self, tenant: &str) -> bool {
+        self.coverage
+            .get(tenant)
+            .and_then(|coverage| coverage.share())
+            .is_some_and(|share| share >= self.settings.registration_share)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_folded_in_order_only() {
+        let mut world = World::default();
+        let clock = |number, millis| {
+            ControlRecord::new(number, Change::Clock { clock: Timestamp::from_millis(millis).unwrap() })
+        };
+        world.fold(&clock(0, 500)).unwrap();
+        assert_eq!(world.fold(&clock(0, 900)), Err(OutOfOrder { expected: 1, found: 0 }));
+        world.fold(&clock(1, 400)).unwrap();
+        assert_eq!(world.clock.millis(), 500, "the clock never goes back");
+    }
+
+    #[test]
+    fn a_snapshot_keeps_what_it_held() {
+        let mut world = World::default();
+        let snapshot = world.clone();
+        let document = Box::new(driftline_core::IdentityDocument { id: "a".into(), ..Default::default() });
+        world.fold(&ControlRecord::new(0, Change::Identity { document })).unwrap();
+        assert!(snapshot.registry.is_empty());
+        assert_eq!(world.registry.len(), 1);
+    }
+}

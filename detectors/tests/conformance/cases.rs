@@ -1,0 +1,194 @@
+//! For each kind of finding: a stream that provokes it and an honest one, as near to it as can be, that does not.
+
+use serde_json::{Value, json};
+
+use crate::story::{Story, act, ordinary, session};
+
+pub struct Case {
+    pub kind: &'static str,
+    pub what: &'static str,
+    pub provoked: Story,
+    pub honest: Story,
+}
+
+pub fn all() -> Vec<Case> {
+    [novelty(), rate(), identity(), ways_around(), no_ways_around(), grants()].into_iter().flatten().collect()
+}
+
+fn case(kind: &'static str, what: &'static str, provoked: Story, honest: Story) -> Case {
+    Case { kind, what, provoked, honest }
+}
+
+fn acts(acts: Vec<Value>) -> Story {
+    Story { acts, ..Story::default() }
+}
+
+fn with(documents: &[&'static str], acts: Vec<Value>) -> Story {
+    Story { documents: documents.to_vec(), acts, ..Story::default() }
+}
+
+/// After fifty ordinary sessions, judged at a low level.
+fn after_fifty(last: Vec<Value>) -> Story {
+    Story { level: Some(0.05), ..acts([ordinary(50), last].concat()) }
+}
+
+fn novelty() -> Vec<Case> {
+    let start = 50 * 120;
+    let new = |rest: fn(i64) -> Value| {
+        (0..16).map(move |i| {
+            let mut rest = rest(i);
+            rest["session"] = json!({"id": "strange"});
+            act("a", start + i, &rest)
+        })
+    };
+    let tools = new(|i| json!({"action": {"name": format!("new_tool_{i}")}})).collect();
+    let resources = new(|i| json!({"resource": {"id": format!("secret{i}/plans/{i}")}})).collect();
+    vec![
+        case("unusual_tool", "tools never used", after_fifty(tools), after_fifty(session(start, "strange"))),
+        case(
+            "unusual_resource",
+            "resources never touched",
+            after_fifty(resources),
+            after_fifty(session(start, "strange")),
+        ),
+    ]
+}
+
+fn rate() -> Vec<Case> {
+    // Twelve events an hour, in office hours, for three weeks.
+    let office = || {
+        (0..21 * 24)
+            .filter(|hour| (8..18).contains(&(hour % 24)))
+            .flat_map(|hour| (0..12).map(move |i| act("a", hour * 60 + i * 5, &json!({}))))
+    };
+    let hour = |events: i64| {
+        let start = (21 * 24 + 10) * 60;
+        (0..events)
+            .map(move |i| act("a", start + i % 60, &json!({"resource": {"id": "tickets/1"}, "id": format!("e-{i}")})))
+    };
+    // Day and night, beside another agent that goes on.
+    let beside = |hours: i64| {
+        (0..24 * 24).flat_map(move |hour| {
+            ["a", "b"]
+                .into_iter()
+                .filter(move |&agent| agent == "b" || hour < hours)
+                .flat_map(move |agent| (0..3).map(move |i| act(agent, hour * 60 + i * 20, &json!({}))))
+        })
+    };
+    vec![
+        case(
+            "burst",
+            "an hour of 600",
+            acts(office().chain(hour(600)).collect()),
+            acts(office().chain(hour(14)).collect()),
+        ),
+        case("silence", "three days of it", acts(beside(21 * 24).collect()), acts(beside(24 * 24 - 2).collect())),
+    ]
+}
+
+fn identity() -> Vec<Case> {
+    let one = |rest: Value| vec![act("a", 0, &rest)];
+    let tool = |name: &str| one(json!({"action": {"name": name}}));
+    let resource = |id: &str| one(json!({"resource": {"id": id}}));
+    let canary = "{id: a, canaries: [export_all]}";
+    let tools = "{id: a, tools: [{id: read_ticket}]}";
+    let data = "{id: a, data_access: [{resource: 'crm/*', access: read}]}";
+    // Nine agents in ten have a document, and that is known.
+    let fleet =
+        ["{id: b0}", "{id: b1}", "{id: b2}", "{id: b3}", "{id: b4}", "{id: b5}", "{id: b6}", "{id: b7}", "{id: b8}"];
+    let newcomer = |documents: &[&'static str]| {
+        let known = (0..9).flat_map(|i| [0, 120].map(|minute| act(&format!("b{i}"), minute + i, &json!({}))));
+        let mut acts: Vec<_> = known.chain([act("a", 240, &json!({}))]).collect();
+        acts.sort_by_key(|act| act["time"].as_i64());
+        with(&[&fleet, documents].concat(), acts)
+    };
+    vec![
+        case(
+            "suspended_agent",
+            "it acts",
+            with(&["{id: a, status: suspended}"], tool("x")),
+            with(&["{id: a, status: active}"], tool("x")),
+        ),
+        case("retired_agent", "it acts", with(&["{id: a, status: retired}"], tool("x")), with(&["{id: a}"], tool("x"))),
+        case("canary_touched", "called", with(&[canary], tool("export_all")), with(&[canary], tool("export"))),
+        case("undeclared_tool", "called", with(&[tools], tool("delete_user")), with(&[tools], tool("read_ticket"))),
+        case("undeclared_resource", "read", with(&[data], resource("pay/1")), with(&[data], resource("crm/1"))),
+        case("shadow_agent", "no document", newcomer(&[]), newcomer(&["{id: a}"])),
+    ]
+}
+
+/// A refused act, and one that follows it after so many minutes; all on the same resource.
+fn refused_then(first: &Value, minutes: i64, then: &Value) -> Story {
+    let part = |minute, outcome, rest: &Value| {
+        let mut rest = rest.clone();
+        rest["outcome"] = json!(outcome);
+        rest["session"] = json!({"id": "s"});
+        rest["resource"] = json!({"id": "payroll/7"});
+        act("a", minute, &rest)
+    };
+    acts(vec![part(0, "denied", first), part(minutes, "success", then)])
+}
+
+/// Ways to reach what was refused. The twin is the same way again, which is a retry.
+fn ways_around() -> Vec<Case> {
+    let ways = [
+        (
+            "by another tool",
+            json!({"action": {"name": "export", "access": "read"}}),
+            json!({"action": {"name": "copy", "access": "read"}}),
+        ),
+        ("by another credential", json!({"credential": {"id": "c1"}}), json!({"credential": {"id": "c2"}})),
+        ("with other permissions", json!({"permission": {"scopes": ["r"]}}), json!({"permission": {"scopes": ["rw"]}})),
+    ];
+    let cases = ways.into_iter().map(|(what, first, then)| {
+        case("denied_then_achieved", what, refused_then(&first, 5, &then), refused_then(&first, 5, &first))
+    });
+    cases.collect()
+}
+
+/// What looks like a way around and is none, beside the way around that it looks like.
+fn no_ways_around() -> Vec<Case> {
+    let write = json!({"action": {"name": "update", "access": "write"}});
+    let around = json!({"action": {"name": "patch", "access": "write"}});
+    let reads = json!({"action": {"name": "view", "access": "read"}});
+    let approved = json!({
+        "action": {"name": "patch", "access": "write"},
+        "approval": {"approver": "bob", "decision": "approved"},
+    });
+    let refused = json!({
+        "action": {"name": "patch", "access": "write"},
+        "approval": {"approver": "bob", "decision": "refused"},
+    });
+    let kind = "denied_then_achieved";
+    vec![
+        case(kind, "an approval in between", refused_then(&write, 5, &refused), refused_then(&write, 5, &approved)),
+        case(
+            kind,
+            "only read what was not to be written",
+            refused_then(&write, 5, &around),
+            refused_then(&write, 5, &reads),
+        ),
+        case(kind, "too long after", refused_then(&write, 59, &around), refused_then(&write, 61, &around)),
+    ]
+}
+
+fn grants() -> Vec<Case> {
+    let grant = |minute, to: &str| {
+        let rest = json!({
+            "session": {"id": "g"},
+            "action": {"name": "grant_role", "kind": "permission_change"},
+            "grant": {"to": to, "permissions": ["files:*"]},
+        });
+        vec![act("a", minute, &rest)]
+    };
+    let later = |granted_before: bool| {
+        let before = if granted_before { grant(1, "b") } else { Vec::new() };
+        let mut acts = [ordinary(25), before, grant(25 * 120, "b")].concat();
+        acts.sort_by_key(|act| act["time"].as_i64());
+        self::acts(acts)
+    };
+    vec![
+        case("self_grant", "to itself", acts(grant(0, "a")), acts(grant(0, "b"))),
+        case("first_grant", "after 25 sessions without", later(false), later(true)),
+    ]
+}

@@ -1,0 +1,133 @@
+//! A Kafka broker for integration tests, of this crate and of others.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::kafka::{Admin, ClientSettings, TopicSpec};
+use crate::source::now;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/kafka");
+
+/// A broker that tests may use. Others may use it at the same time, so names are unique.
+#[derive(Debug)]
+pub struct Broker {
+    bootstrap: String,
+}
+
+/// The broker at `KAFKA_BOOTSTRAP` where that is set, else one that `scripts/kafka` starts on a free port: once a
+/// process, and stopped when the process ends.
+///
+/// Where neither is possible, because Java or Maven is missing, it says so on standard error and returns `None`.
+///
+/// # Panics
+///
+/// Where the environment has `CI` and there is no broker, since a test that is skipped there is skipped for good; and
+/// where there are Java and Maven and the broker does not start all the same.
+pub fn broker() -> Option<&'static Broker> {
+    static BROKER: OnceLock<Option<Broker>> = OnceLock::new();
+    BROKER.get_or_init(find).as_ref()
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests are told of a broker by their environment")]
+#[expect(clippy::panic, reason = "in a test a panic is how a failure is reported")]
+fn find() -> Option<Broker> {
+    if let Ok(bootstrap) = std::env::var("KAFKA_BOOTSTRAP") {
+        return Some(Broker { bootstrap });
+    }
+    let missing: Vec<_> = ["java", "mvn"].into_iter().filter(|program| !is_installed(program)).collect();
+    if missing.is_empty() {
+        return Some(start());
+    }
+    assert!(std::env::var_os("CI").is_none(), "no Kafka broker: {} not found", missing.join(" and "));
+    let line = format!(
+        "\n*** TESTS SKIPPED: they need a Kafka broker. Install {} or set KAFKA_BOOTSTRAP. ***\n\n",
+        missing.join(" and ")
+    );
+    // Written past the harness, which shows what a test prints only where it fails.
+    if std::io::stderr().write_all(line.as_bytes()).is_err() {
+        panic!("{line}");
+    }
+    None
+}
+
+#[expect(clippy::disallowed_methods, reason = "programs are found where the environment says")]
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+#[expect(clippy::panic, reason = "in a test a panic is how a failure is reported")]
+fn start() -> Broker {
+    assert!(Path::new(SCRIPT).exists(), "{SCRIPT} is missing");
+    let output = match Command::new(SCRIPT).args(["start", "0"]).output() {
+        Ok(output) => output,
+        Err(error) => panic!("{SCRIPT}: {error}"),
+    };
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let Some(bootstrap) = stdout.trim().strip_prefix("KAFKA_BOOTSTRAP=") else {
+        panic!("{SCRIPT} start: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    let port = bootstrap.rsplit(':').next().unwrap_or_default();
+    stop_at_exit(port);
+    Broker { bootstrap: bootstrap.to_owned() }
+}
+
+/// Has the broker stopped when this process has ended, in whatever way: a shell waits until the pipe from here is shut.
+#[expect(clippy::panic, reason = "in a test a panic is how a failure is reported")]
+fn stop_at_exit(port: &str) {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "read -r _; exec \"$0\" stop \"$1\"", SCRIPT, port]);
+    match shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn() {
+        // The pipe is shut by the end of the process, and by nothing else.
+        Ok(child) => std::mem::forget(child),
+        Err(error) => panic!("sh: {error}"),
+    }
+}
+
+impl Broker {
+    /// `host:port`.
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
+    /// Settings for clients of this broker.
+    pub fn settings(&self) -> ClientSettings {
+        self.settings_with(&[])
+    }
+
+    /// Settings for clients of this broker, with some of librdkafka's own.
+    ///
+    /// # Panics
+    ///
+    /// Where one of them is reserved.
+    #[expect(clippy::panic, reason = "in a test a panic is how a failure is reported")]
+    pub fn settings_with(&self, librdkafka: &[(&str, &str)]) -> ClientSettings {
+        let settings = librdkafka.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+        ClientSettings::new(&self.bootstrap, settings).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// A name that nobody else has: for a topic, a group, a transactional id.
+    pub fn unique(&self, name: &str) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        format!("{name}-{}-{}-{next}", now().millis(), std::process::id())
+    }
+
+    /// Makes a topic with a unique name, which it returns.
+    ///
+    /// # Panics
+    ///
+    /// Where the broker refuses.
+    #[expect(clippy::panic, reason = "in a test a panic is how a failure is reported")]
+    pub fn topic(&self, name: &str, partitions: i32, config: &[(&str, &str)]) -> String {
+        let name = self.unique(name);
+        let config = config.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let spec = TopicSpec { name: name.clone(), partitions, replication: Some(1), config };
+        let made = Admin::new(&self.settings()).and_then(|admin| admin.create(&spec));
+        made.unwrap_or_else(|error| panic!("{error}"));
+        name
+    }
+}

@@ -1,0 +1,71 @@
+//! The program's commands, one file each.
+
+pub mod check;
+pub mod demo;
+pub mod dump;
+pub mod hash;
+pub mod replay;
+pub mod run;
+pub mod simulate;
+
+use std::path::Path;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// What was asked for makes no sense, or the input is not what it must be: exit status 2.
+    #[error("{0}")]
+    Usage(String),
+    /// Something failed on the way: exit status 1.
+    #[error("{0}")]
+    Failed(String),
+    /// Whoever read the output has gone; that is their right.
+    #[error("the output was closed")]
+    Closed,
+}
+
+impl CommandError {
+    /// A failure to do something with a file.
+    pub fn file(doing: &str, path: &Path, error: &std::io::Error) -> Self {
+        Self::Failed(format!("cannot {doing} {}: {error}", path.display()))
+    }
+
+    /// The exit status that the contract has for it.
+    pub const fn status(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::Failed(_) => 1,
+            Self::Closed => 0,
+        }
+    }
+}
+
+impl From<std::io::Error> for CommandError {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<driftline_ingest::SourceError> for CommandError {
+    fn from(error: driftline_ingest::SourceError) -> Self {
+        match error {
+            driftline_ingest::SourceError::File(_) => Self::Usage(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<driftline_ingest::kafka::KafkaError> for CommandError {
+    fn from(error: driftline_ingest::kafka::KafkaError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<crate::config::ConfigError> for CommandError {
+    fn from(error: crate::config::ConfigError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}

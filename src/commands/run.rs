@@ -1,0 +1,47 @@
+//! `driftline run`: the stream processor.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::CommandError;
+use crate::config::Config;
+
+/// `driftline run -c FILE`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration.
+    #[arg(short, long, default_value = "driftline.toml")]
+    config: PathBuf,
+}
+
+/// Runs until SIGINT or SIGTERM, then drains, commits and leaves the group; a second signal ends it at once.
+///
+/// # Errors
+///
+/// [`CommandError`] for a configuration that nothing can be run from, and for what makes going on impossible.
+pub fn run(args: &Args) -> Result<(), CommandError> {
+    let config = Config::load(&args.config)?;
+    crate::logging::init(&config.log).map_err(|error| CommandError::Usage(error.to_string()))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_on_signal(stop.clone())?;
+    crate::run::run(config, &stop)
+}
+
+fn stop_on_signal(stop: Arc<AtomicBool>) -> Result<(), CommandError> {
+    ctrlc::set_handler(move || {
+        if stop.swap(true, Ordering::Relaxed) {
+            end_at_once();
+        }
+        tracing::info!("stopping: what was read is finished and committed first");
+    })
+    .map_err(|error| CommandError::Failed(format!("cannot watch for signals: {error}")))
+}
+
+#[expect(
+    clippy::exit,
+    reason = "whoever asks a second time does not want to wait for threads; nothing uncommitted counts"
+)]
+fn end_at_once() {
+    std::process::exit(1);
+}

@@ -1,0 +1,109 @@
+//! The process itself: identity documents, HTTP, logs, metrics, and its place in the group.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What agents are and may do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Identities {
+    /// A folder of identity documents, one `.yaml`, `.yml` or `.json` file each; folders in it are not read.
+    pub path: PathBuf,
+    /// How often the folder is looked at for changes.
+    #[serde(default = "reload", with = "friendly")]
+    #[schemars(with = "String")]
+    pub reload: Duration,
+}
+
+fn reload() -> Duration {
+    Duration::from_secs(30)
+}
+
+/// The listener for `/metrics`, `/healthz` and `/readyz`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Address and port. Other than on this machine's loopback address, anyone who reaches the port can read the
+    /// metrics: there is no authentication.
+    #[schemars(with = "String")]
+    pub listen: SocketAddr,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)) }
+    }
+}
+
+/// What is logged, to standard error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or by module, as in `info,driftline_ingest=debug`. The
+    /// variable `RUST_LOG` goes before it.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// This process among those of its group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Instance {
+    /// Its name in the consumer group and in transactions; no two running instances share it. Where absent, a random
+    /// one is kept in the state folder.
+    pub id: Option<String>,
+    /// How many threads score events; where absent, one a core.
+    pub threads: Option<NonZeroUsize>,
+    /// The folder of what this instance keeps.
+    pub state: PathBuf,
+}
+
+impl Default for Instance {
+    fn default() -> Self {
+        Self { id: None, threads: None, state: PathBuf::from("driftline-state") }
+    }
+}
+
+/// What is counted for Prometheus beyond the fixed set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// How many agents, the riskiest, have series of their own (for a short time up to twice as many); at most 1,000. The
+    /// others are summed up as `other`.
+    pub top_agents: usize,
+}
+
+impl Metrics {
+    /// The largest value of [`Metrics::top_agents`].
+    pub const MAX_TOP_AGENTS: usize = 1000;
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { top_agents: 20 }
+    }
+}

@@ -1,0 +1,64 @@
+//! From a record to events that are ready to be scored: decodes, bounds event time, and sends away what is no event.
+
+use driftline_core::{Event, Limits, Position, Settings};
+use driftline_ingest::{DeadLetter, Decoder, Record, decoder};
+
+/// How records are read.
+pub struct Rules {
+    /// The format.
+    pub decoder: &'static dyn Decoder,
+    /// Bounds on records.
+    pub limits: Limits,
+    /// How far ahead of its reading an event's time may be, in milliseconds.
+    pub allowed_earliness_ms: i64,
+}
+
+impl Rules {
+    /// Rules for a format under the settings in force.
+    pub fn new(decoder: &'static dyn Decoder, settings: &Settings) -> Self {
+        Self { decoder, limits: settings.limits.clone(), allowed_earliness_ms: settings.allowed_earliness_ms }
+    }
+}
+
+/// What came of records, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Records read.
+    pub records: u64,
+    /// Events decoded.
+    pub events: u64,
+    /// Records, or parts of them, that are no events.
+    pub rejected: u64,
+    /// Events whose time was held to when they were read.
+    pub clamped: u64,
+    /// Top-level fields that the contract does not know.
+    pub unknown_fields: u64,
+}
+
+/// Hands the events of a record to `accept`, and what is no event to `reject`.
+pub fn read(
+    record: &Record<'_>,
+    position: impl Fn() -> Position,
+    rules: &Rules,
+    counts: &mut Counts,
+    accept: &mut dyn FnMut(Event<'_>),
+    reject: &mut dyn FnMut(DeadLetter<'_>),
+) {
+    counts.records += 1;
+    decoder::decode(rules.decoder, record, &rules.limits, &mut |decoded| match decoded {
+        Ok(mut event) => {
+            counts.events += 1;
+            counts.unknown_fields += u64::from(event.unknown_fields);
+            let observed_at = event.observed_at.unwrap_or(record.observed_at);
+            if event.time.since(observed_at) > rules.allowed_earliness_ms {
+                counts.clamped += 1;
+                event.time = observed_at;
+            }
+            accept(event);
+        }
+        Err(error) => {
+            counts.rejected += 1;
+            reject(DeadLetter::new(record, position(), &error));
+        }
+    });
+}

@@ -1,0 +1,167 @@
+//! Commits what came of batches, whole or not at all, while the next batches are scored.
+
+use std::fs::File;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use driftline_alerting::log::AlertLog;
+use driftline_ingest::kafka::{CommitError, GroupMetadata, OutRecord, TransactionalWriter};
+
+use super::Work;
+use crate::commands::CommandError;
+use crate::http::Readiness;
+use crate::metrics::Metrics;
+
+/// Positions move at least this often.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// An alert brings the next commit forward to this.
+const ALERT_INTERVAL: Duration = Duration::from_millis(100);
+/// An aborted commit is tried again for so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Aborted commits are tried again after this.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Where alerts and positions go.
+pub enum Outlet {
+    /// In one transaction, alerts included where they have a topic.
+    Kafka {
+        /// The writer.
+        writer: Box<TransactionalWriter>,
+        /// The alerts topic; `None` where alerts go to a file.
+        alerts: Option<Arc<str>>,
+    },
+    /// There is no Kafka: alerts are written, positions are not kept.
+    Local,
+}
+
+/// What the scorer sends.
+pub enum Message {
+    /// What came of batches, and the member's standing that its positions are committed under.
+    Work(Work, Option<GroupMetadata>),
+    /// Everything before this is to be committed now; the sender is told when it is.
+    Flush(Sender<()>),
+}
+
+/// The committing side.
+pub struct Committer {
+    /// Where alerts and positions go.
+    pub outlet: Outlet,
+    /// Alerts that go to a file or to standard output.
+    pub log: Option<AlertLog>,
+    /// Dead letters that go to a file.
+    pub dead_letters: Option<File>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What is told to `/readyz`.
+    pub readiness: Readiness,
+}
+
+impl Committer {
+    /// Commits until the scorer is done.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`] where a commit can't be made; nothing of it has been written then.
+    pub fn run(mut self, messages: &Receiver<Message>) -> Result<(), CommandError> {
+        let mut work = Work::default();
+        let mut group = None;
+        let mut due: Option<Instant> = None;
+        loop {
+            let wait = due.map_or(INTERVAL, |due| due.saturating_duration_since(Instant::now()));
+            match messages.recv_timeout(wait) {
+                Ok(Message::Work(more, metadata)) => {
+                    let in_time = if more.alerts.is_empty() { INTERVAL } else { ALERT_INTERVAL };
+                    let by = Instant::now() + in_time;
+                    due = Some(due.map_or(by, |due| due.min(by)));
+                    work.absorb(more);
+                    group = metadata.or(group);
+                    if due.is_some_and(|due| due <= Instant::now()) {
+                        self.commit(&mut work, group.as_ref())?;
+                        due = None;
+                    }
+                }
+                Ok(Message::Flush(done)) => {
+                    self.commit(&mut work, group.as_ref())?;
+                    due = None;
+                    // Whoever asked may have gone.
+                    let _ = done.send(());
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.commit(&mut work, group.as_ref())?;
+                    due = None;
+                }
+                Err(RecvTimeoutError::Disconnected) => return self.commit(&mut work, group.as_ref()),
+            }
+        }
+    }
+
+    fn commit(&mut self, work: &mut Work, group: Option<&GroupMetadata>) -> Result<(), CommandError> {
+        if work.is_empty() {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let mut work = std::mem::take(work);
+        let detected_at = driftline_ingest::now();
+        for alert in &mut work.alerts {
+            alert.detected_at = detected_at;
+        }
+        if let Some(file) = &mut self.dead_letters {
+            let written = file.write_all(&work.dead_letter_lines).and_then(|()| file.sync_data());
+            written.map_err(|error| CommandError::Failed(format!("cannot write dead letters: {error}")))?;
+        }
+        if let Some(log) = &mut self.log {
+            let failed = |error: driftline_alerting::log::LogError| CommandError::Failed(error.to_string());
+            for alert in &work.alerts {
+                log.append(alert).map_err(failed)?;
+            }
+            log.sync().map_err(failed)?;
+        }
+        if let Outlet::Kafka { writer, alerts } = &mut self.outlet {
+            if let Some(topic) = alerts {
+                work.records.extend(work.alerts.iter().map(|alert| alert_record(topic, alert)));
+            }
+            let group = group.ok_or_else(|| {
+                CommandError::Failed("records were read, but the consumer group has no member of ours".to_owned())
+            })?;
+            commit_transaction(writer, &work, group, &self.readiness)?;
+        }
+        for alert in &work.alerts {
+            self.metrics.alerts(&alert.detector, alert.severity).inc();
+        }
+        self.metrics.commit.observe(started.elapsed().as_secs_f64());
+        Ok(())
+    }
+}
+
+fn commit_transaction(
+    writer: &mut TransactionalWriter,
+    work: &Work,
+    group: &GroupMetadata,
+    readiness: &Readiness,
+) -> Result<(), CommandError> {
+    let patience = Instant::now() + PATIENCE;
+    loop {
+        match writer.commit(&work.positions, "", group, &work.records) {
+            Ok(()) => {
+                readiness.restore("commit");
+                return Ok(());
+            }
+            Err(error @ CommitError::Aborted(_)) if Instant::now() < patience => {
+                tracing::warn!("{error}; trying again");
+                readiness.degrade("commit", error.to_string());
+                // Nothing comes from this channel but the time.
+                let _ = crossbeam_channel::after(RETRY).recv();
+            }
+            Err(error) => return Err(CommandError::Failed(error.to_string())),
+        }
+    }
+}
+
+fn alert_record(topic: &Arc<str>, alert: &driftline_core::Alert) -> OutRecord {
+    let agent = alert.agent.as_ref().map_or("", |agent| agent.id.as_str());
+    // An alert is plain data: it always has a JSON form.
+    let value = serde_json::to_vec(alert).unwrap_or_default();
+    OutRecord::new(topic.clone(), format!("{}/{agent}", alert.tenant), value)
+}

@@ -94,7 +94,6 @@ fn each_mistake_is_told_with_its_place_and_remedy() {
         least_with("listen", "listen = 'localhost'"),
         least_with("listen", "[log]\nlevel = 'a=b=c'"),
         least_with("listen", "[metrics]\ntop_agents = 100000"),
-        least_with("listen", "[instance]\nthreads = 0\nid = ' '"),
         least_with("listen", "[instance]\nid = ' '"),
         least_with("listen", "[identities]\npath = 'no/such/folder'"),
         least_with("listen", "[identities]\npath = 'FOLDER'\nreload = '0s'"),

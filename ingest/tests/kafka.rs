@@ -178,27 +178,6 @@ fn a_commit_moves_position_and_records_together_and_the_next_member_goes_on_ther
 }
 
 #[test]
-fn commits_are_quick() {
-    let Some(broker) = broker() else { return };
-    let (topic, out) = (broker.topic("quick", 1, &[]), broker.topic("out", 1, &[]));
-    write_to(broker, &topic, 0, &["a"]);
-    let mut source = join(broker, &broker.unique("group"), &topic);
-    read(&mut source, 1);
-    let mut writer = TransactionalWriter::new(&broker.settings(), &broker.unique("writer")).unwrap();
-    let mut took: Vec<Duration> = (0..21)
-        .map(|i| {
-            let started = Instant::now();
-            let position = (TopicPartition::new(&*topic, 0), i % 2);
-            writer.commit(&[position], "", &metadata(&source), &[OutRecord::new(&*out, "k", "v")]).unwrap();
-            started.elapsed()
-        })
-        .collect();
-    took.sort();
-    // As `rdkafka` comes, each takes 200 ms at least.
-    assert!(took[10] < Duration::from_millis(50), "{took:?}");
-}
-
-#[test]
 fn what_the_broker_refuses_aborts_the_transaction_and_the_writer_goes_on() {
     let Some(broker) = broker() else { return };
     let topic = broker.topic("source", 1, &[]);

@@ -1,7 +1,6 @@
 //! The process itself: identity documents, HTTP, logs, metrics, and its place in the group.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -76,15 +75,13 @@ pub struct Instance {
     /// Its name in the consumer group and in transactions; no two running instances share it. Where absent, a random
     /// one is kept in the state folder.
     pub id: Option<String>,
-    /// How many threads score events; where absent, one a core.
-    pub threads: Option<NonZeroUsize>,
     /// The folder of what this instance keeps.
     pub state: PathBuf,
 }
 
 impl Default for Instance {
     fn default() -> Self {
-        Self { id: None, threads: None, state: PathBuf::from("driftline-state") }
+        Self { id: None, state: PathBuf::from("driftline-state") }
     }
 }
 

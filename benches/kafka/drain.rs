@@ -1,0 +1,50 @@
+//! A consumer that reads a topic and does little or nothing with the records.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use driftline_ingest::kafka::{GroupSettings, KafkaSource};
+use driftline_ingest::testing::Broker;
+use driftline_ingest::{Polled, Record, Source};
+
+const POLL: Duration = Duration::from_secs(1);
+/// A topic that brings nothing for so long has ended early.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Reads the whole topic as a new group; the time counts from the first records on. `each` says whether a record was as
+/// it should be.
+pub fn time(
+    broker: &Broker,
+    topic: &str,
+    events: u64,
+    mut each: impl FnMut(Record<'_>) -> bool,
+) -> Result<Duration, Box<dyn Error>> {
+    let mut source = join(broker, topic)?;
+    let (mut started, mut seen, mut good) = (None, 0, 0);
+    let mut latest = Instant::now();
+    while seen < events {
+        if let Polled::Records(batches) = source.poll(POLL)? {
+            latest = Instant::now();
+            started.get_or_insert(latest);
+            for batch in &batches {
+                seen += batch.records.len() as u64;
+                good += batch.iter().map(&mut each).filter(|good| *good).count() as u64;
+            }
+        } else if latest.elapsed() >= PATIENCE {
+            return Err(format!("{topic} brings no more records after {seen} of {events}").into());
+        }
+    }
+    let took = started.map_or(Duration::ZERO, |started| started.elapsed());
+    if good == seen { Ok(took) } else { Err(format!("of {seen} records only {good} could be decoded").into()) }
+}
+
+/// The only member of a new group.
+pub fn join(broker: &Broker, topic: &str) -> Result<KafkaSource, Box<dyn Error>> {
+    let group = GroupSettings {
+        group: broker.unique("bench-drain"),
+        instance: None,
+        topics: vec![topic.to_owned()],
+        internal: Vec::new(),
+    };
+    Ok(KafkaSource::open(&broker.settings(), &group)?)
+}

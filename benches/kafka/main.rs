@@ -32,9 +32,9 @@ const LOOK: Duration = Duration::from_millis(20);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut out = std::io::stdout().lock();
+    let events = events()?;
     let Some(broker) = broker() else { return Ok(writeln!(out, "not measured: there is no Kafka broker")?) };
     let folder = tempfile::tempdir()?;
-    let events = events()?;
     let topic = broker.unique("bench");
     let started = Instant::now();
     write_events(broker, &topic, events, folder.path())?;

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Command;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
@@ -166,4 +167,16 @@ fn what_must_be_deterministic_has_no_runtime_and_no_unseeded_chance() {
 
 fn has(dependency: &cargo_metadata::Dependency, feature: &str) -> bool {
     dependency.features.iter().any(|on| on == feature) || (feature == "default" && dependency.uses_default_features)
+}
+
+#[test]
+fn what_must_be_deterministic_is_linted_alike() {
+    let bans = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name).join("clippy.toml");
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    for name in DETERMINISTIC {
+        let folder = name.trim_start_matches("driftline-");
+        assert_eq!(bans(folder), bans("core"), "{folder}/clippy.toml is not core's");
+    }
 }

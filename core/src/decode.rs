@@ -1,6 +1,8 @@
 //! From the bytes of a native record to an [`Event`].
 
-use crate::event::Event;
+use serde::de::DeserializeSeed;
+
+use crate::event::{Event, Fill};
 use crate::limits::Excess;
 use crate::{Limits, record_hash, record_id};
 
@@ -77,7 +79,13 @@ impl<'a> Event<'a> {
     /// in time linear in its length, whatever it holds.
     pub fn decode(record: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
         check(record, limits)?;
-        let mut event: Event<'a> = sonic_rs::from_slice(record).map_err(|error| diagnose(record, &error))?;
+        let text = simdutf8::basic::from_utf8(record).map_err(|_| not_utf8(record))?;
+        let mut event = Event::default();
+        let mut parser = sonic_rs::Deserializer::from_str(text);
+        Fill(&mut event)
+            .deserialize(&mut parser)
+            .and_then(|()| parser.end())
+            .map_err(|error| diagnose(text, &error))?;
         event.content = record_hash(record);
         if event.id.is_empty() {
             event.id = record_id(event.content, None).into();
@@ -98,13 +106,15 @@ pub(crate) fn check(record: &[u8], limits: &Limits) -> Result<(), DecodeError> {
     })
 }
 
+#[cold]
+fn not_utf8(record: &[u8]) -> DecodeError {
+    let offset = std::str::from_utf8(record).err().map_or(record.len(), |error| error.valid_up_to());
+    DecodeError::NotUtf8 { offset }
+}
+
 /// Says what was wrong with a record that did not parse: reads it again with the parser that names the field.
 #[cold]
-fn diagnose(record: &[u8], fast: &sonic_rs::Error) -> DecodeError {
-    let text = match std::str::from_utf8(record) {
-        Ok(text) => text,
-        Err(error) => return DecodeError::NotUtf8 { offset: error.valid_up_to() },
-    };
+fn diagnose(text: &str, fast: &sonic_rs::Error) -> DecodeError {
     match serde_json::from_str::<Event<'_>>(text) {
         Err(error) if error.is_data() => DecodeError::NotEvent(error.to_string()),
         Err(error) => DecodeError::NotJson(error.to_string()),

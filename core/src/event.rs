@@ -6,7 +6,7 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::{Text, Timestamp};
@@ -418,8 +418,7 @@ pub struct Event<'a> {
     pub unknown_fields: u32,
 }
 
-#[derive(Clone, Copy, Deserialize)]
-#[serde(field_identifier, rename_all = "snake_case")]
+#[derive(Clone, Copy)]
 enum Field {
     Id,
     Time,
@@ -452,79 +451,149 @@ enum Field {
     Error,
     Reason,
     Attributes,
-    #[serde(other)]
     Unknown,
+}
+
+impl Field {
+    /// As bytes the names are told apart by a decision tree; as text, serde would compare one after the other.
+    fn of(name: &[u8]) -> Self {
+        match name {
+            b"id" => Self::Id,
+            b"time" => Self::Time,
+            b"tenant" => Self::Tenant,
+            b"agent" => Self::Agent,
+            b"session" => Self::Session,
+            b"principal" => Self::Principal,
+            b"task" => Self::Task,
+            b"action" => Self::Action,
+            b"resource" => Self::Resource,
+            b"resources" => Self::Resources,
+            b"permission" => Self::Permission,
+            b"grant" => Self::Grant,
+            b"credential" => Self::Credential,
+            b"delegation" => Self::Delegation,
+            b"approval" => Self::Approval,
+            b"verified" => Self::Verified,
+            b"outcome" => Self::Outcome,
+            b"usage" => Self::Usage,
+            b"network" => Self::Network,
+            b"observed_at" => Self::ObservedAt,
+            b"position" => Self::Position,
+            b"schema" => Self::Schema,
+            b"trace" => Self::Trace,
+            b"result" => Self::Result,
+            b"message" => Self::Message,
+            b"peer" => Self::Peer,
+            b"attestation" => Self::Attestation,
+            b"error" => Self::Error,
+            b"reason" => Self::Reason,
+            b"attributes" => Self::Attributes,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Field {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldVisitor;
+
+        impl Visitor<'_> for FieldVisitor {
+            type Value = Field;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a field")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Field, E> {
+                Ok(Field::of(name.as_bytes()))
+            }
+        }
+
+        deserializer.deserialize_identifier(FieldVisitor)
+    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Event<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EventVisitor;
+        let mut event = Event::default();
+        Fill(&mut event).deserialize(deserializer)?;
+        Ok(event)
+    }
+}
 
-        impl<'de> Visitor<'de> for EventVisitor {
-            type Value = Event<'de>;
+/// Reads into an event that is there already: it is large, and each return of one would copy it.
+pub(crate) struct Fill<'e, 'a>(pub &'e mut Event<'a>);
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an action event (a JSON object)")
+impl<'de: 'a, 'a> DeserializeSeed<'de> for Fill<'_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de: 'a, 'a> Visitor<'de> for Fill<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an action event (a JSON object)")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        let event = self.0;
+        // The bits of the fields seen: JSON leaves it open which of two equal keys counts, and producers and
+        // their consumers must not disagree about it.
+        let mut seen = 0u32;
+        while let Some(field) = map.next_key::<Field>()? {
+            if !matches!(field, Field::Unknown) {
+                let bit = 1 << field as u32;
+                if seen & bit != 0 {
+                    return Err(M::Error::custom("a field stands twice"));
+                }
+                seen |= bit;
             }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Event<'de>, M::Error> {
-                let mut event = Event::default();
-                let (mut time, mut agent, mut action) = (None, None, None);
-                // The bits of the fields seen: JSON leaves it open which of two equal keys counts, and producers and
-                // their consumers must not disagree about it.
-                let mut seen = 0u32;
-                while let Some(field) = map.next_key::<Field>()? {
-                    if !matches!(field, Field::Unknown) {
-                        let bit = 1 << field as u32;
-                        if seen & bit != 0 {
-                            return Err(M::Error::custom("a field stands twice"));
-                        }
-                        seen |= bit;
-                    }
-                    match field {
-                        Field::Id => event.id = map.next_value::<Option<Text<'de>>>()?.unwrap_or_default(),
-                        Field::Time => time = Some(map.next_value()?),
-                        Field::Tenant => event.tenant = map.next_value::<Option<Text<'de>>>()?.unwrap_or_default(),
-                        Field::Agent => agent = Some(map.next_value::<Agent<Text<'de>>>()?),
-                        Field::Session => event.session = map.next_value()?,
-                        Field::Principal => event.principal = map.next_value()?,
-                        Field::Task => event.task = map.next_value()?,
-                        Field::Action => action = Some(map.next_value::<Action<Text<'de>>>()?),
-                        Field::Resource => event.resource = map.next_value()?,
-                        Field::Resources => event.resources = map.next_value::<Option<_>>()?.unwrap_or_default(),
-                        Field::Permission => event.permission = map.next_value()?,
-                        Field::Grant => event.grant = map.next_value()?,
-                        Field::Credential => event.credential = map.next_value()?,
-                        Field::Delegation => event.delegation = map.next_value::<Option<_>>()?.unwrap_or_default(),
-                        Field::Approval => event.approval = map.next_value()?,
-                        Field::Verified => event.verified = map.next_value()?,
-                        Field::Outcome => event.outcome = map.next_value::<Option<_>>()?.unwrap_or_default(),
-                        Field::Usage => event.usage = map.next_value()?,
-                        Field::Network => event.network = map.next_value()?,
-                        Field::ObservedAt => event.observed_at = map.next_value()?,
-                        Field::Position => event.position = map.next_value()?,
-                        Field::Unknown => {
-                            event.unknown_fields += 1;
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
+            match field {
+                Field::Id => event.id = map.next_value::<Option<Text<'a>>>()?.unwrap_or_default(),
+                Field::Time => event.time = map.next_value()?,
+                Field::Tenant => event.tenant = map.next_value::<Option<Text<'a>>>()?.unwrap_or_default(),
+                Field::Agent => event.agent = map.next_value()?,
+                Field::Session => event.session = map.next_value()?,
+                Field::Principal => event.principal = map.next_value()?,
+                Field::Task => event.task = map.next_value()?,
+                Field::Action => event.action = map.next_value()?,
+                Field::Resource => event.resource = map.next_value()?,
+                Field::Resources => event.resources = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                Field::Permission => event.permission = map.next_value()?,
+                Field::Grant => event.grant = map.next_value()?,
+                Field::Credential => event.credential = map.next_value()?,
+                Field::Delegation => event.delegation = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                Field::Approval => event.approval = map.next_value()?,
+                Field::Verified => event.verified = map.next_value()?,
+                Field::Outcome => event.outcome = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                Field::Usage => event.usage = map.next_value()?,
+                Field::Network => event.network = map.next_value()?,
+                Field::ObservedAt => event.observed_at = map.next_value()?,
+                Field::Position => event.position = map.next_value()?,
+                Field::Unknown => {
+                    event.unknown_fields += 1;
+                    map.next_value::<IgnoredAny>()?;
                 }
-                event.time = time.ok_or_else(|| M::Error::missing_field("time"))?;
-                event.agent = agent.ok_or_else(|| M::Error::missing_field("agent"))?;
-                event.action = action.ok_or_else(|| M::Error::missing_field("action"))?;
-                if event.agent.id.is_empty() {
-                    return Err(M::Error::custom("agent.id is empty"));
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
                 }
-                if event.action.name.is_empty() {
-                    return Err(M::Error::custom("action.name is empty"));
-                }
-                Ok(event)
             }
         }
-
-        deserializer.deserialize_map(EventVisitor)
+        for (field, name) in [(Field::Time, "time"), (Field::Agent, "agent"), (Field::Action, "action")] {
+            if seen & (1 << field as u32) == 0 {
+                return Err(M::Error::missing_field(name));
+            }
+        }
+        if event.agent.id.is_empty() {
+            return Err(M::Error::custom("agent.id is empty"));
+        }
+        if event.action.name.is_empty() {
+            return Err(M::Error::custom("action.name is empty"));
+        }
+        Ok(())
     }
 }

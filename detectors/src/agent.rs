@@ -63,6 +63,10 @@ pub struct AgentState {
     risk_at: Timestamp,
     /// Whether it was raised as a shadow agent.
     pub shadow_raised: bool,
+    /// The registry's edition that `document` is of; 0 before it was looked up.
+    edition: u32,
+    /// Its identity document, remembered because each event asks for it.
+    document: Option<Arc<Registered>>,
     /// When its earliest timer is set for; `None` without one.
     pub timer: Option<Timestamp>,
 }
@@ -94,14 +98,15 @@ impl AgentState {
             risk: 0.0,
             risk_at: event.time,
             shadow_raised: false,
+            edition: 0,
+            document: None,
             timer: None,
         }
     }
 
     /// Sees to it that the agent is compared with the peers that its document, else its platform, names.
     pub fn regroup(&mut self, world: &World, event: &Event<'_>, names: &mut impl FnMut(&str) -> Arc<str>) {
-        let document = world.registry.get(&self.tenant, &self.id);
-        let declared = document.and_then(|document| document.peer_group());
+        let declared = self.document(world).and_then(|document| document.peer_group());
         let group = declared.as_deref().or(event.agent.platform.as_deref()).unwrap_or(crate::neighbours::FLEET);
         if *self.group != *group || self.group_key == 0 {
             self.group = names(group);
@@ -110,8 +115,13 @@ impl AgentState {
     }
 
     /// Its identity document.
-    pub fn document<'w>(&self, world: &'w World) -> Option<&'w Arc<Registered>> {
-        world.registry.get(&self.tenant, &self.id)
+    pub fn document(&mut self, world: &World) -> Option<Arc<Registered>> {
+        // The first edition has no document.
+        if self.edition != world.registry.edition() {
+            self.edition = world.registry.edition();
+            self.document = world.registry.get(&self.tenant, &self.id).cloned();
+        }
+        self.document.clone()
     }
 
     /// Adds to its risk: each alert takes away a share of what is left to 100, by its severity.

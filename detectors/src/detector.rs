@@ -1,7 +1,5 @@
 //! What every detector is.
 
-use std::sync::Arc;
-
 use driftline_core::Event;
 
 use crate::agent::AgentState;
@@ -24,7 +22,7 @@ pub struct Scene<'s, 'a> {
     /// What the control log says.
     pub world: &'s World,
     /// The agent's identity document.
-    pub document: Option<&'s Arc<Registered>>,
+    pub document: Option<&'s Registered>,
     /// Its peers.
     pub group: Option<&'s Group>,
     /// Its fleet.

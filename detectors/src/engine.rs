@@ -212,7 +212,7 @@ impl Engine {
             return Err(tenant);
         }
         *held += 1;
-        let agent = Box::new(AgentState::new(tenant.clone(), event));
+        let mut agent = Box::new(AgentState::new(tenant.clone(), event));
         self.contribution.agent_seen(&tenant, id, agent.document(&self.world).is_some());
         let place = self.agents.len() as u32;
         self.agents.push(agent);
@@ -241,13 +241,13 @@ impl Engine {
         let mut findings = Vec::new();
         let mut p = [1.0; DETECTORS.len()];
         {
-            let document = world.registry.get(&agent.tenant, &agent.id);
+            let document = agent.document(world);
             let mut scene = Scene {
                 event,
                 id,
                 observation: &observation,
                 world,
-                document,
+                document: document.as_deref(),
                 group: world.neighbours.group(agent.group_key),
                 fleet: world.neighbours.group(agent.fleet_key),
                 agent,
@@ -275,7 +275,7 @@ impl Engine {
             Self::end_sessions(world, agent, event.time, parts, |session, _| session.is_full());
         }
         // A deterministic finding's p-value of 0 must not swallow the order among the others.
-        let score = p.iter().map(|&p: &f64| -p.max(1e-12).log10()).sum();
+        let score = p.iter().filter(|&&p| p < 1.0).map(|&p: &f64| -p.max(1e-12).log10()).sum();
         Scored { score, p, repeated: false, risk: agent.risk(event.time) }
     }
 
@@ -398,7 +398,7 @@ fn learn(session: &Session, agent: &mut AgentState, world: &World, parts: &mut P
     agent.sessions_learned = agent.sessions_learned.saturating_add(1);
     agent.version_sessions = agent.version_sessions.saturating_add(1);
     let room = world.settings.limits.keys_per_agent;
-    for &(dimension, key) in session.used() {
+    for (dimension, key) in session.used() {
         let counts = match dimension {
             Dimension::Tool => &mut agent.tools,
             Dimension::Resource => &mut agent.resources,

@@ -8,7 +8,7 @@ use driftline_core::{Access, ActionKind, Basis, Event, Evidence, Outcome, Severi
 
 use crate::detector::{Detector, Scene};
 use crate::finding::{Finding, Techniques};
-use crate::observation::{Dimension, is_change};
+use crate::observation::{Dimension, credential, is_change, resource, scopes};
 
 /// A refusal is remembered for this long.
 const MEMORY_MILLIS: i64 = 60 * 60_000;
@@ -70,11 +70,10 @@ fn access(event: &Event<'_>) -> Access {
 }
 
 fn subject(scene: &Scene<'_, '_>) -> (u64, u64) {
-    let resource = scene.observation.touched.first().map_or(0, |touched| touched.any_access);
     let required = scene.event.permission.as_ref().map_or(0, |permission| {
         permission.required.iter().fold(0u64, |sum, scope| sum.wrapping_add(driftline_core::key(20, [scope, ""])))
     });
-    (resource, required)
+    (resource(scene.event), required)
 }
 
 fn remember(scene: &mut Scene<'_, '_>) {
@@ -94,8 +93,8 @@ fn remember(scene: &mut Scene<'_, '_>) {
         required,
         tool: scene.observation.tool,
         access: access(scene.event),
-        credential: scene.observation.credential,
-        scopes: scene.observation.scopes,
+        credential: credential(scene.event),
+        scopes: scopes(scene.event),
         event: scene.id.into(),
         tool_name: truncate(&scene.event.action.name, 80).as_ref().into(),
     });
@@ -127,10 +126,10 @@ fn achieved(scene: &mut Scene<'_, '_>) -> Option<Finding> {
     }
     // Where a producer leaves the credential or the permissions out, nothing is known of them.
     let differ = |before: u64, now: u64| before != 0 && now != 0 && before != now;
-    if differ(denial.credential, scene.observation.credential) {
+    if differ(denial.credential, credential(scene.event)) {
         ways.push("another credential");
     }
-    if differ(denial.scopes, scene.observation.scopes) {
+    if differ(denial.scopes, scopes(scene.event)) {
         ways.push("other permissions");
     }
     // The same way again is a retry; and an approval in between is what refusals are for.

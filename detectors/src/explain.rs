@@ -51,7 +51,9 @@ pub fn alert_of(finding: Finding, time: Timestamp, risk: f64, actor: &Actor<'_, 
 pub fn alert(finding: Finding, subject: &Subject<'_>, actor: Option<&Actor<'_, '_>>, world: &World) -> Alert {
     let (kind, id) = subject.entity;
     let event = actor.and_then(|actor| actor.event);
-    let document = actor.and_then(|actor| actor.agent.document(world)).map(|registered| &registered.document);
+    let document = actor
+        .and_then(|actor| world.registry.get(&actor.agent.tenant, &actor.agent.id))
+        .map(|registered| &registered.document);
     let mut labels = BTreeMap::from([
         ("detector".to_owned(), finding.detector.to_owned()),
         ("severity".to_owned(), finding.severity.to_string()),

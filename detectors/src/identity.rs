@@ -8,7 +8,7 @@ use driftline_core::{Access, Basis, Evidence, Severity, Status, truncate};
 
 use crate::detector::{Detector, Scene};
 use crate::finding::{Finding, Techniques};
-use crate::observation::{Dimension, family, is_change, resources};
+use crate::observation::{family, is_change, resources};
 
 /// See the module.
 pub struct Identity;
@@ -91,7 +91,7 @@ fn canary(scene: &mut Scene<'_, '_>) -> Option<Finding> {
 
 fn tool(scene: &mut Scene<'_, '_>) -> Option<Finding> {
     let (document, action) = (scene.document?, &scene.event.action);
-    if scene.session.has_used(Dimension::Tool, scene.observation.tool)
+    if scene.session.has_used(scene.observation.tool)
         || document.allows_tool(&action.name, action.server.as_deref())
         || document.is_canary(&action.name)
         || !scene.session.raise_once("undeclared_tool", &action.name)
@@ -118,11 +118,7 @@ fn resource(scene: &mut Scene<'_, '_>) -> Option<Finding> {
     let access = event.action.access.unwrap_or(if is_change(event) { Access::Write } else { Access::Read });
     let mut outside = Vec::new();
     for (index, resource) in resources(event).enumerate() {
-        let seen = scene
-            .observation
-            .touched
-            .get(index)
-            .is_some_and(|touched| scene.session.has_used(Dimension::Resource, touched.resource));
+        let seen = scene.observation.touched.get(index).is_some_and(|touched| scene.session.has_used(touched.resource));
         if !seen
             && !document.allows_data(&resource.id, access, resource.sensitivity, event.time)
             && scene.session.raise_once("undeclared_resource", family(&resource.id))

@@ -45,7 +45,7 @@ impl Detector for Novelty {
 /// The tool's p-value, bet on at its first use in the session.
 fn tool(scene: &mut Scene<'_, '_>) -> f64 {
     let key = scene.observation.tool;
-    if scene.session.has_used(Dimension::Tool, key) {
+    if scene.session.has_used(key) {
         return 1.0;
     }
     let agent = &*scene.agent;
@@ -63,7 +63,7 @@ fn touched(scene: &mut Scene<'_, '_>) -> f64 {
     // By index: the scene is lent out while one is bet on.
     for i in 0..scene.observation.touched.len() {
         let touched = scene.observation.touched[i];
-        if scene.session.has_used(Dimension::Resource, touched.resource) {
+        if scene.session.has_used(touched.resource) {
             continue;
         }
         let p = resource(scene, &touched);
@@ -87,7 +87,7 @@ fn resource(scene: &Scene<'_, '_>, touched: &Touched) -> f64 {
     let of_peers = || peers(scene, Dimension::Family, touched.family);
     let family = || {
         // A family used before in this session was bet on when it was.
-        if scene.session.has_used(Dimension::Family, touched.family) {
+        if scene.session.has_used(touched.family) {
             return 1.0;
         }
         match agent.families.count(touched.family) {

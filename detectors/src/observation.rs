@@ -22,8 +22,6 @@ pub struct Touched {
     pub resource: u64,
     /// Key of its family with the access.
     pub family: u64,
-    /// Key of the resource alone, whatever was done with it.
-    pub any_access: u64,
     /// Which of the event's resources: 0 the first, `n` the `n`th of the further ones.
     pub index: usize,
 }
@@ -35,10 +33,6 @@ pub struct Observation {
     pub tool: u64,
     /// Resources touched, the main one first.
     pub touched: SmallVec<[Touched; 2]>,
-    /// Key of the credential, 0 where none.
-    pub credential: u64,
-    /// Key of the permissions held, 0 where none are given.
-    pub scopes: u64,
 }
 
 /// Further resources beyond this many are not looked at one by one; they are counted in the alert's impact.
@@ -56,8 +50,6 @@ impl Observation {
         Self {
             tool: key(Dimension::Tool as u8, [&event.action.name, event.action.server.as_deref().unwrap_or("")]),
             touched,
-            credential: event.credential.as_ref().map_or(0, |credential| key(16, [&credential.id, ""])),
-            scopes: scopes(event),
         }
     }
 }
@@ -84,7 +76,6 @@ fn touched(resource: &Resource<Text<'_>>, changes: bool, index: usize) -> Touche
     Touched {
         resource: key(resource_dimension, [&resource.id, role]),
         family: key(family_dimension, [family(&resource.id), resource.kind.as_deref().unwrap_or("")]),
-        any_access: key(17, [&resource.id, ""]),
         index,
     }
 }
@@ -102,28 +93,46 @@ fn touched(resource: &Resource<Text<'_>>, changes: bool, index: usize) -> Touche
 /// assert_eq!(family("payroll"), "payroll");
 /// ```
 pub fn family(id: &str) -> &str {
-    if let Some((_, rest)) = id.split_once("://") {
-        return rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    // All marks are ASCII, so that each is found, and cut at, as a byte.
+    let bytes = id.as_bytes();
+    let (mut slash, mut at, mut mark) = (None, None, None);
+    for (i, &byte) in bytes.iter().enumerate() {
+        match byte {
+            b'/' if slash == Some(i.wrapping_sub(1)) && i > 1 && bytes[i - 2] == b':' => {
+                let rest = id.get(i + 1..).unwrap_or_default();
+                return rest.split(['/', '?', '#']).next().unwrap_or(rest);
+            }
+            b'/' => slash = Some(i),
+            b'@' => at = Some(i),
+            b':' | b'-' | b'_' | b'#' => mark = Some(i),
+            _ => {}
+        }
     }
-    if let Some((_, domain)) = id.rsplit_once('@') {
-        return domain;
+    let before = |end: Option<usize>| end.filter(|&end| end > 0).and_then(|end| id.get(..end));
+    if let Some(at) = at {
+        return id.get(at + 1..).unwrap_or_default();
     }
-    if let Some((folder, _)) = id.rsplit_once('/')
-        && !folder.is_empty()
-    {
+    if let Some(folder) = before(slash) {
         return folder;
     }
-    if let Some((name, last)) = id.rsplit_once([':', '-', '_', '#'])
-        && !name.is_empty()
-        && last.bytes().any(|byte| byte.is_ascii_digit())
-    {
-        return name;
+    match (before(mark), mark) {
+        (Some(name), Some(end)) if bytes[end..].iter().any(u8::is_ascii_digit) => name,
+        _ => id,
     }
-    id
 }
 
-/// One key for a set of permissions, in whatever order they are listed.
-fn scopes(event: &Event<'_>) -> u64 {
+/// Key of the main resource alone, whatever was done with it; 0 where there is none.
+pub fn resource(event: &Event<'_>) -> u64 {
+    resources(event).next().map_or(0, |resource| key(17, [&resource.id, ""]))
+}
+
+/// Key of the credential, 0 where none is named.
+pub fn credential(event: &Event<'_>) -> u64 {
+    event.credential.as_ref().map_or(0, |credential| key(16, [&credential.id, ""]))
+}
+
+/// One key for the permissions held, in whatever order they are listed; 0 where none are given.
+pub fn scopes(event: &Event<'_>) -> u64 {
     let held = event.permission.as_ref().map(|permission| permission.scopes.as_slice()).unwrap_or_default();
     let credential = event.credential.as_ref().map(|credential| credential.scopes.as_slice()).unwrap_or_default();
     let of = |list: &[Text<'_>]| list.iter().fold(0u64, |sum, scope| sum.wrapping_add(key(18, [scope, ""])));

@@ -11,8 +11,21 @@ use wildmatch::WildMatch;
 pub struct Registered {
     /// The document.
     pub document: IdentityDocument,
-    data: Vec<(WildMatch, Access, Option<Sensitivity>, Option<Timestamp>)>,
+    /// The tools listed, and for which servers; `None` for any.
+    tools: HashMap<String, Vec<Option<String>>>,
+    data: Vec<Data>,
     canaries: HashSet<String>,
+}
+
+/// One line of what a document allows to be done with data.
+#[derive(Debug)]
+struct Data {
+    /// What the pattern begins with, up to its first wildcard: most resources differ there.
+    prefix: String,
+    pattern: WildMatch,
+    access: Access,
+    up_to: Option<Sensitivity>,
+    expires_at: Option<Timestamp>,
 }
 
 impl Registered {
@@ -21,10 +34,20 @@ impl Registered {
         let data = document
             .data_access
             .iter()
-            .map(|data| (WildMatch::new(&data.resource), data.access, data.sensitivity, data.expires_at))
+            .map(|data| Data {
+                prefix: data.resource.split(['*', '?']).next().unwrap_or_default().to_owned(),
+                pattern: WildMatch::new(&data.resource),
+                access: data.access,
+                up_to: data.sensitivity,
+                expires_at: data.expires_at,
+            })
             .collect();
+        let mut tools: HashMap<String, Vec<Option<String>>> = HashMap::new();
+        for grant in &document.tools {
+            tools.entry(grant.id.clone()).or_default().push(grant.mcp_server.clone());
+        }
         let canaries = document.canaries.iter().cloned().collect();
-        Self { document, data, canaries }
+        Self { document, tools, data, canaries }
     }
 
     /// Whether the tool is one that no honest run calls.
@@ -34,13 +57,12 @@ impl Registered {
 
     /// Whether the document provides for a tool. One that lists no tools says nothing about them.
     pub fn allows_tool(&self, tool: &str, server: Option<&str>) -> bool {
-        self.document.tools.is_empty()
-            || self.document.tools.iter().any(|grant| {
-                grant.id == tool
-                    && match (&grant.mcp_server, server) {
-                        (Some(declared), Some(used)) => declared == used,
-                        _ => true,
-                    }
+        self.tools.is_empty()
+            || self.tools.get(tool).is_some_and(|servers| {
+                servers.iter().any(|declared| match (declared, server) {
+                    (Some(declared), Some(used)) => declared == used,
+                    _ => true,
+                })
             })
     }
 
@@ -48,11 +70,12 @@ impl Registered {
     /// it. Writing includes reading, and deleting both; a run is held to be a read.
     pub fn allows_data(&self, resource: &str, access: Access, sensitivity: Option<Sensitivity>, at: Timestamp) -> bool {
         self.data.is_empty()
-            || self.data.iter().any(|(pattern, allowed, up_to, expires_at)| {
-                pattern.matches(resource)
-                    && rank(access) <= rank(*allowed)
-                    && up_to.zip(sensitivity).is_none_or(|(up_to, sensitivity)| sensitivity <= up_to)
-                    && expires_at.is_none_or(|end| at < end)
+            || self.data.iter().any(|data| {
+                rank(access) <= rank(data.access)
+                    && data.up_to.zip(sensitivity).is_none_or(|(up_to, sensitivity)| sensitivity <= up_to)
+                    && data.expires_at.is_none_or(|end| at < end)
+                    && resource.starts_with(&data.prefix)
+                    && data.pattern.matches(resource)
             })
     }
 
@@ -81,17 +104,25 @@ const fn rank(access: Access) -> u8 {
 pub struct Registry {
     /// By tenant (empty: any) and agent.
     documents: HashMap<String, HashMap<String, Arc<Registered>>>,
+    edition: u32,
 }
 
 impl Registry {
+    /// A number that each change raises: who remembers a document remembers it for one edition.
+    pub fn edition(&self) -> u32 {
+        self.edition
+    }
+
     /// Takes up a new or changed document.
     pub fn insert(&mut self, document: IdentityDocument) {
+        self.edition += 1;
         let tenant = document.tenant.clone().unwrap_or_default();
         self.documents.entry(tenant).or_default().insert(document.id.clone(), Arc::new(Registered::new(document)));
     }
 
     /// Drops a document.
     pub fn remove(&mut self, tenant: Option<&str>, id: &str) {
+        self.edition += 1;
         if let Some(documents) = self.documents.get_mut(tenant.unwrap_or_default()) {
             documents.remove(id);
         }

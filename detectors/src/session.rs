@@ -55,8 +55,10 @@ pub struct Session {
     pub raised: Vec<u64>,
     /// What was at stake.
     pub impact: Impact,
-    /// Distinct categories used, in order of first use.
-    used: Vec<(Dimension, u64)>,
+    /// Distinct categories used, in order of first use. A key stands for its dimension too, which is part of what is
+    /// hashed; `dimensions` runs beside the keys, so that looking one up passes over nothing else.
+    used: Vec<u64>,
+    dimensions: Vec<Dimension>,
 }
 
 impl Session {
@@ -76,8 +78,8 @@ impl Session {
     }
 
     /// Whether a category was used before in this session.
-    pub fn has_used(&self, dimension: Dimension, key: u64) -> bool {
-        self.used.contains(&(dimension, key))
+    pub fn has_used(&self, key: u64) -> bool {
+        self.used.contains(&key)
     }
 
     /// Notes what an event used and moved.
@@ -103,8 +105,8 @@ impl Session {
     }
 
     /// Categories used, in order of first use.
-    pub fn used(&self) -> &[(Dimension, u64)] {
-        &self.used
+    pub fn used(&self) -> impl ExactSizeIterator<Item = (Dimension, u64)> {
+        self.dimensions.iter().copied().zip(self.used.iter().copied())
     }
 
     /// Bets against a surprise, and keeps it for the explanation if it is among the strongest.
@@ -139,9 +141,10 @@ impl Session {
     }
 
     fn use_once(&mut self, dimension: Dimension, key: u64) -> bool {
-        let first = !self.has_used(dimension, key);
+        let first = !self.has_used(key);
         if first {
-            self.used.push((dimension, key));
+            self.used.push(key);
+            self.dimensions.push(dimension);
         }
         first
     }

@@ -29,10 +29,15 @@ const FIXED: &[(&str, &str)] = &[
     ("group.id", "driftline-reader"),
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
-    ("isolation.level", "read_committed"),
     // An offset that retention has removed is an error, for whoever keeps the offset must know.
     ("auto.offset.reset", "error"),
 ];
+
+const COMMITTED: (&str, &str) = ("isolation.level", "read_committed");
+/// A log ends after its last record, even where the transaction of that one is still open or the marker of a commit that
+/// was answered is still on its way: a reader to the end waits for it. `read_committed` would name an earlier end, and
+/// what had just been committed would be missed.
+const WRITTEN: (&str, &str) = ("isolation.level", "read_uncommitted");
 
 /// Where a reader starts in a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +53,8 @@ pub enum Start {
 /// How far a reader reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
-    /// To the end that the log had when the reader was opened; then it is finished.
+    /// To the end that the log had when the reader was opened; then it is finished. Transactions that were open then are
+    /// waited for.
     End,
     /// On and on.
     Forever,
@@ -80,12 +86,13 @@ impl Reader {
         until: Until,
         internal: &[&str],
     ) -> Result<Self, KafkaError> {
-        let client = Client::new(&settings.client(DEFAULTS, FIXED))?;
+        let open = |isolation| Client::new(&settings.client(DEFAULTS, &[FIXED, &[isolation]].concat()));
+        let (client, asking) = (open(COMMITTED)?, open(WRITTEN)?);
         let deadline = Instant::now() + Duration::from_secs(30);
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         let (mut starts, mut stops) = (BTreeMap::new(), BTreeMap::new());
         for (partition, start) in partitions {
-            let (first, end) = ends(&client, partition, deadline)?;
+            let (first, end) = ends(&asking, partition, deadline)?;
             let start = match *start {
                 Start::Beginning => first,
                 Start::Offset(offset) => offset,

@@ -29,6 +29,19 @@ pub struct Categories {
 }
 
 impl Categories {
+    /// Counts as [`Categories::keys`], [`Categories::counts`] and [`Categories::total`] gave them; `None` where no
+    /// counts can be so: keys that do not ascend, a count of 0 or one missing, a total below their sum.
+    pub fn from_parts(keys: Vec<u64>, counts: Vec<u32>, total: u64) -> Option<Self> {
+        let ascend = keys.windows(2).all(|pair| pair[0] < pair[1]);
+        let sum: u64 = counts.iter().map(|&count| u64::from(count)).sum();
+        if !ascend || keys.len() != counts.len() || counts.contains(&0) || total < sum {
+            return None;
+        }
+        let with = |n| counts.iter().filter(|&&count| count == n).count() as u32;
+        let (once, twice) = (with(1), with(2));
+        Some(Self { keys, counts, total, once, twice })
+    }
+
     /// Adds `times` to a category; says whether it was new.
     pub fn learn(&mut self, key: u64, times: u32) -> bool {
         if times == 0 {
@@ -68,6 +81,16 @@ impl Categories {
     /// How often a category was seen.
     pub fn count(&self, key: u64) -> u32 {
         self.keys.binary_search(&key).map_or(0, |i| self.counts[i])
+    }
+
+    /// The categories, ascending.
+    pub fn keys(&self) -> &[u64] {
+        &self.keys
+    }
+
+    /// Their counts, in the same order.
+    pub fn counts(&self) -> &[u32] {
+        &self.counts
     }
 
     /// Observations in all.
@@ -145,5 +168,23 @@ mod tests {
             prop_assert_eq!(categories.rare(), (with(1), with(2)));
             prop_assert_eq!(categories.total(), categories.iter().map(|(_, c)| u64::from(c)).sum::<u64>());
         }
+
+        #[test]
+        fn counts_are_made_of_their_parts(a in prop::collection::vec((0u64..20, 0u32..4), 0..40)) {
+            let categories = learned(&a);
+            let (keys, counts) = (categories.keys().to_vec(), categories.counts().to_vec());
+            prop_assert_eq!(Categories::from_parts(keys, counts, categories.total()), Some(categories));
+        }
+    }
+
+    #[test]
+    fn parts_that_no_counts_have_are_refused() {
+        let parts = |keys: &[u64], counts: &[u32], total| Categories::from_parts(keys.into(), counts.into(), total);
+        assert!(parts(&[1, 2], &[3, 4], 7).is_some());
+        assert!(parts(&[1, 2], &[3, 4], 6).is_none(), "a total below the sum");
+        assert!(parts(&[2, 1], &[3, 4], 7).is_none(), "keys out of order");
+        assert!(parts(&[1, 1], &[3, 4], 7).is_none(), "a key twice");
+        assert!(parts(&[1, 2], &[3], 3).is_none(), "a count missing");
+        assert!(parts(&[1, 2], &[3, 0], 3).is_none(), "a category never seen");
     }
 }

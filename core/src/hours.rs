@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 const HOURS: usize = 168;
+/// Hours since the epoch of the last moment that events can have.
+const LAST: i64 = crate::Timestamp::MAX.hour();
 
 /// How many events fell into each hour of the week (UTC, Monday 00:00 first), over the hours from the first to the last
 /// that were learned.
@@ -44,6 +46,19 @@ impl Default for HourCounts {
 }
 
 impl HourCounts {
+    /// Counts as [`HourCounts::events`] of each hour of the week and the other accessors gave them; `None` where the
+    /// span is no span, or events were counted in none.
+    pub fn from_parts(events: &[u32; HOURS], squares: u64, active: u64, span: Option<(i64, i64)>) -> Option<Self> {
+        let most = events.iter().copied().max().unwrap_or_default();
+        let is_span = span.map_or(most == 0, |(first, last)| 0 <= first && first <= last && last <= LAST);
+        let counts = match u16::try_from(most) {
+            Ok(0) => Counts::Narrow(Vec::new()),
+            Ok(_) => Counts::Narrow(events.iter().map(|&count| count as u16).collect()),
+            Err(_) => Counts::Wide(events.to_vec()),
+        };
+        is_span.then_some(Self { counts, squares, active, span })
+    }
+
     /// The hour of the week of an hour since the epoch.
     pub fn hour_of_week(&self, hour: i64) -> usize {
         // 1970-01-01 was a Thursday, 72 hours into its week.
@@ -161,10 +176,28 @@ mod tests {
         }
 
         #[test]
+        fn counts_are_made_of_their_parts(a in prop::collection::vec((490_000i64..491_000, 0u32..70_000), 0..20)) {
+            let hours = learned(&a);
+            let events = std::array::from_fn(|index| hours.events(index));
+            let whole = HourCounts::from_parts(&events, hours.squares(), hours.active(), hours.span());
+            prop_assert_eq!(whole, Some(hours));
+        }
+
+        #[test]
         fn occurrences_are_what_counting_would_find(first in 490_000i64..490_400, length in 0i64..800, index in 0usize..168) {
             let counts = learned(&[(first, 1), (first + length, 1)]);
             let counted = (first..=first + length).filter(|&h| counts.hour_of_week(h) == index).count();
             prop_assert_eq!(counts.occurrences(index) as usize, counted);
         }
+    }
+
+    #[test]
+    fn parts_that_no_counts_have_are_refused() {
+        let (none, one) = ([0; HOURS], std::array::from_fn(|index| u32::from(index == 3)));
+        assert!(HourCounts::from_parts(&none, 0, 0, None).is_some());
+        assert!(HourCounts::from_parts(&one, 1, 1, Some((5, 5))).is_some());
+        assert!(HourCounts::from_parts(&one, 1, 1, None).is_none(), "events in no hour");
+        assert!(HourCounts::from_parts(&none, 0, 0, Some((5, 4))).is_none(), "an end before the beginning");
+        assert!(HourCounts::from_parts(&none, 0, 0, Some((0, i64::MAX))).is_none(), "beyond all time");
     }
 }

@@ -15,6 +15,27 @@ use crate::world::World;
 /// Risk halves in this time without an alert.
 const RISK_HALF_LIFE_MILLIS: f64 = 24.0 * 3_600_000.0;
 
+/// What of an agent's state has changed since it was last taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Changed(u8);
+
+impl Changed {
+    pub(crate) const NOTHING: Self = Self(0);
+    /// What was learned.
+    pub(crate) const BASELINE: Self = Self(1);
+    /// The engine has it on its list: an event, or a deadline, has changed something.
+    pub(crate) const LISTED: Self = Self(2);
+    pub(crate) const ALL: Self = Self(3);
+
+    pub(crate) const fn has(self, part: Self) -> bool {
+        self.0 & part.0 != 0
+    }
+
+    pub(crate) const fn set(&mut self, part: Self) {
+        self.0 |= part.0;
+    }
+}
+
 /// An agent's baseline, and the sequential statistics of its detectors.
 #[derive(Debug, Clone)]
 pub struct AgentState {
@@ -67,25 +88,34 @@ pub struct AgentState {
     edition: u32,
     /// Its identity document, remembered because each event asks for it.
     document: Option<Arc<Registered>>,
-    /// When its earliest timer is set for; `None` without one.
+    /// When its earliest timer is set for, which is its deadline or before; `None` without one. Not state: looking at an
+    /// agent before its deadline changes nothing.
     pub timer: Option<Timestamp>,
+    /// What has changed since its state was last taken.
+    pub(crate) changed: Changed,
 }
 
 impl AgentState {
     /// An agent of which nothing is known yet.
     pub fn new(tenant: Arc<str>, event: &Event<'_>) -> Self {
+        let (first_seen, last_seen, risk_at) = (event.time, event.time, event.time);
+        Self { first_seen, last_seen, risk_at, ..Self::blank(tenant, &event.agent.id) }
+    }
+
+    /// An agent without any state.
+    pub(crate) fn blank(tenant: Arc<str>, id: &str) -> Self {
         Self {
             fleet_key: group_key(&tenant, crate::neighbours::FLEET),
             group_key: 0,
             group: "".into(),
             tenant,
-            id: event.agent.id.as_str().into(),
+            id: id.into(),
             version: 0,
             version_sessions: 0,
             sessions_learned: 0,
             events: 0,
-            first_seen: event.time,
-            last_seen: event.time,
+            first_seen: Timestamp::MIN,
+            last_seen: Timestamp::MIN,
             tools: Categories::default(),
             families: Categories::default(),
             resources: Categories::default(),
@@ -96,11 +126,12 @@ impl AgentState {
             grants: 0,
             repeats: Repeats::default(),
             risk: 0.0,
-            risk_at: event.time,
+            risk_at: Timestamp::MIN,
             shadow_raised: false,
             edition: 0,
             document: None,
             timer: None,
+            changed: Changed::BASELINE,
         }
     }
 
@@ -111,6 +142,14 @@ impl AgentState {
         if *self.group != *group || self.group_key == 0 {
             self.group = names(group);
             self.group_key = group_key(&self.tenant, group);
+            self.changed.set(Changed::BASELINE);
+        }
+    }
+
+    /// Closes the hour that it is in, and learns from it.
+    pub fn close_hour(&mut self, learn: bool) {
+        if self.hour.close(&mut self.hours, learn) {
+            self.changed.set(Changed::BASELINE);
         }
     }
 
@@ -143,6 +182,16 @@ impl AgentState {
     pub fn risk(&self, at: Timestamp) -> f64 {
         let age = at.since(self.risk_at).max(0) as f64;
         100.0 * f64::from(self.risk) * (-age / RISK_HALF_LIFE_MILLIS).exp2()
+    }
+
+    /// Its risk, 0 to 1, and when it was that.
+    pub(crate) fn standing(&self) -> (f32, Timestamp) {
+        (self.risk, self.risk_at)
+    }
+
+    /// Puts back what [`AgentState::standing`] gave.
+    pub(crate) fn set_standing(&mut self, risk: f32, at: Timestamp) {
+        (self.risk, self.risk_at) = (risk, at);
     }
 
     /// The earliest moment at which something about it falls due.

@@ -9,16 +9,36 @@ use hashbrown::HashMap;
 use crate::observation::Dimension;
 
 /// Sums over agents since the last epoch. Merging is adding, so that engines may contribute in any order and grouping.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Contribution {
     groups: BTreeMap<(Arc<str>, Arc<str>), GroupPart>,
     tenants: BTreeMap<Arc<str>, TenantCounts>,
+    /// Whether anything was added since it was last asked.
+    changed: bool,
 }
 
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 struct GroupPart {
     agents: u64,
     keys: HashMap<(u8, u64), u32>,
+}
+
+impl GroupPart {
+    /// Its categories, in order.
+    fn keys(&self) -> Vec<KeyCount> {
+        let keys = self.keys.iter().map(|(&(dimension, key), &agents)| KeyCount { dimension, key, agents });
+        let mut keys: Vec<KeyCount> = keys.collect();
+        keys.sort_unstable_by_key(|count| (count.dimension, count.key));
+        keys
+    }
+}
+
+/// A part of a contribution that is kept by itself.
+pub(crate) enum Part<'c> {
+    /// What a peer group did.
+    Group { tenant: &'c str, group: &'c str, agents: u64, keys: Vec<KeyCount> },
+    /// What was counted of a tenant.
+    Tenant(&'c TenantCounts),
 }
 
 impl Contribution {
@@ -51,7 +71,7 @@ impl Contribution {
     /// Adds another engine's part.
     pub fn merge(&mut self, other: Self) {
         for ((tenant, group), part) in other.groups {
-            let own = self.groups.entry((tenant, group)).or_default();
+            let own = self.group(&tenant, &group);
             own.agents += part.agents;
             for (key, agents) in part.keys {
                 *own.keys.entry(key).or_default() += agents;
@@ -69,19 +89,64 @@ impl Contribution {
     /// The epoch that the sums make, everything in it in order.
     pub fn into_epoch(self, number: u64, until: Timestamp) -> Epoch {
         let groups = self.groups.into_iter().map(|((tenant, group), part)| {
-            let mut keys: Vec<KeyCount> =
-                part.keys.into_iter().map(|((dimension, key), agents)| KeyCount { dimension, key, agents }).collect();
-            keys.sort_unstable_by_key(|count| (count.dimension, count.key));
-            GroupCounts { tenant: tenant.to_string(), group: group.to_string(), agents: part.agents, keys }
+            let (agents, keys) = (part.agents, part.keys());
+            GroupCounts { tenant: tenant.to_string(), group: group.to_string(), agents, keys }
         });
         Epoch { number, until, groups: groups.collect(), tenants: self.tenants.into_values().collect() }
     }
 
+    /// Its parts: what is merged of them is the whole.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        let groups = self.groups.iter().map(|((tenant, group), part)| Part::Group {
+            tenant,
+            group,
+            agents: part.agents,
+            keys: part.keys(),
+        });
+        groups.chain(self.tenants.values().map(Part::Tenant))
+    }
+
+    /// Puts back what a peer group did.
+    pub(crate) fn put_group(&mut self, tenant: &str, group: &str, agents: u64, keys: Vec<KeyCount>) {
+        let keys = keys.into_iter().map(|count| ((count.dimension, count.key), count.agents)).collect();
+        *self.group(&tenant.into(), &group.into()) = GroupPart { agents, keys };
+    }
+
+    /// Puts back what was counted of a tenant.
+    pub(crate) fn put_tenant(&mut self, counts: TenantCounts) {
+        let tenant: Arc<str> = counts.tenant.as_str().into();
+        *self.tenant(&tenant) = counts;
+    }
+
+    /// Takes a peer group out.
+    pub(crate) fn remove_group(&mut self, tenant: &str, group: &str) {
+        self.groups.remove(&(tenant.into(), group.into()));
+        self.changed = true;
+    }
+
+    /// Takes a tenant out.
+    pub(crate) fn remove_tenant(&mut self, tenant: &str) {
+        self.tenants.remove(tenant);
+        self.changed = true;
+    }
+
+    /// Has it count as changed.
+    pub(crate) fn set_changed(&mut self) {
+        self.changed = true;
+    }
+
+    /// Whether it has changed since this was last asked.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
     fn group(&mut self, tenant: &Arc<str>, group: &Arc<str>) -> &mut GroupPart {
+        self.changed = true;
         self.groups.entry((tenant.clone(), group.clone())).or_default()
     }
 
     fn tenant(&mut self, tenant: &Arc<str>) -> &mut TenantCounts {
+        self.changed = true;
         self.tenants
             .entry(tenant.clone())
             .or_insert_with(|| TenantCounts { tenant: tenant.to_string(), ..TenantCounts::default() })

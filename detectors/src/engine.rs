@@ -7,7 +7,7 @@ use std::sync::Arc;
 use driftline_core::{Alert, Event, Severity, Timestamp, key};
 use hashbrown::{HashMap, HashTable};
 
-use crate::agent::AgentState;
+use crate::agent::{AgentState, Changed};
 use crate::conductor::Control;
 use crate::contribution::Contribution;
 use crate::detector::{DETECTORS, Scene};
@@ -18,6 +18,7 @@ use crate::observation::{Dimension, Observation};
 use crate::rate;
 use crate::repeats::Seen;
 use crate::session::Session;
+use crate::state::Changes;
 use crate::world::World;
 
 /// Sessions of an agent that may run at once; the longest idle one is ended for a further one.
@@ -63,18 +64,20 @@ pub struct Scored {
 pub struct Engine {
     world: World,
     #[expect(clippy::vec_box, reason = "a vector of a million large states would be copied, and doubled, as it grows")]
-    agents: Vec<Box<AgentState>>,
+    pub(crate) agents: Vec<Box<AgentState>>,
     /// Places in `agents`, by hash of tenant and id.
-    places: HashTable<u32>,
+    pub(crate) places: HashTable<u32>,
     /// By tenant: agents held.
-    tenants: HashMap<Arc<str>, usize>,
-    groups: HashMap<Arc<str>, ()>,
+    pub(crate) tenants: HashMap<Arc<str>, usize>,
+    pub(crate) groups: HashMap<Arc<str>, ()>,
     /// Deadlines that may have moved later since; an agent has at most one that counts.
     timers: BinaryHeap<Reverse<(Timestamp, u32)>>,
-    lexicon: Lexicon,
-    contribution: Contribution,
+    pub(crate) lexicon: Lexicon,
+    pub(crate) contribution: Contribution,
     alerts: Vec<Alert>,
     counters: Counters,
+    /// What has changed since it was last taken; `None` while nobody asks.
+    pub(crate) changes: Option<Changes>,
 }
 
 impl Engine {
@@ -127,6 +130,7 @@ impl Engine {
         );
         if stranger.is_none() {
             self.set_timer(place);
+            self.note_change(place);
         }
         scored
     }
@@ -138,6 +142,7 @@ impl Engine {
             return;
         }
         let now = self.world.clock;
+        let before = self.alerts.len();
         while let Some(&Reverse((due, place))) = self.timers.peek()
             && due <= now
         {
@@ -148,6 +153,9 @@ impl Engine {
                 self.set_timer(place);
             }
         }
+        // Timers fire in an order that depends on when they were set, which a restart forgets.
+        let agent = |alert: &Alert| alert.agent.as_ref().map(|agent| agent.id.clone());
+        self.alerts[before..].sort_by_cached_key(|alert| (alert.time, alert.tenant.clone(), agent(alert), alert.id));
     }
 
     /// Alerts raised since this was last asked.
@@ -162,7 +170,9 @@ impl Engine {
 
     /// What this engine has to say about many agents since this was last asked.
     pub fn take_contribution(&mut self) -> Contribution {
-        std::mem::take(&mut self.contribution)
+        let contribution = std::mem::take(&mut self.contribution);
+        self.contribution.set_changed();
+        contribution
     }
 
     /// What it has counted since it began.
@@ -180,7 +190,7 @@ impl Engine {
         self.agents.is_empty()
     }
 
-    /// The agents, in the order in which they were first seen.
+    /// The agents, in the order in which they came to be held: by the first event of each, or as they were restored.
     pub fn agents(&self) -> impl Iterator<Item = &AgentState> {
         self.agents.iter().map(Box::as_ref)
     }
@@ -195,33 +205,44 @@ impl Engine {
 
     fn place(&mut self, event: &Event<'_>) -> Result<u32, Arc<str>> {
         let (tenant, id) = (event.tenant.as_str(), event.agent.id.as_str());
-        let hash = key(22, [tenant, id]);
-        let agents = &self.agents;
-        let is_it = |&place: &u32| {
-            let agent = &agents[place as usize];
-            *agent.id == *id && *agent.tenant == *tenant
-        };
-        if let Some(&place) = self.places.find(hash, is_it) {
+        if let Some(place) = self.find(tenant, id) {
             return Ok(place);
         }
         let tenant = intern(&mut self.tenants, tenant);
-        let held = self.tenants.entry(tenant.clone()).or_default();
-        if *held >= self.world.settings.limits.agents_per_tenant || self.agents.len() >= u32::MAX as usize - 1 {
+        let held = self.tenants.get(&tenant).copied().unwrap_or_default();
+        if held >= self.world.settings.limits.agents_per_tenant || self.agents.len() >= u32::MAX as usize - 1 {
             self.counters.agents_turned_away += 1;
             self.contribution.agent_turned_away(&tenant);
             return Err(tenant);
         }
-        *held += 1;
         let mut agent = Box::new(AgentState::new(tenant.clone(), event));
         self.contribution.agent_seen(&tenant, id, agent.document(&self.world).is_some());
-        let place = self.agents.len() as u32;
+        Ok(self.admit(agent))
+    }
+
+    /// The place of an agent that is held.
+    pub(crate) fn find(&self, tenant: &str, id: &str) -> Option<u32> {
+        let is_it = |&place: &u32| {
+            let agent = &self.agents[place as usize];
+            *agent.id == *id && *agent.tenant == *tenant
+        };
+        self.places.find(key(22, [tenant, id]), is_it).copied()
+    }
+
+    /// Takes in an agent that is not held yet, among its tenant's.
+    pub(crate) fn admit(&mut self, agent: Box<AgentState>) -> u32 {
+        *self.tenants.entry(agent.tenant.clone()).or_default() += 1;
+        self.index(agent)
+    }
+
+    /// Gives an agent a place.
+    pub(crate) fn index(&mut self, agent: Box<AgentState>) -> u32 {
+        let hash = |agent: &AgentState| key(22, [&agent.tenant, &agent.id]);
+        let (place, hash_of_it) = (self.agents.len() as u32, hash(&agent));
         self.agents.push(agent);
         let agents = &self.agents;
-        self.places.insert_unique(hash, place, |&place| {
-            let agent = &agents[place as usize];
-            key(22, [&agent.tenant, &agent.id])
-        });
-        Ok(place)
+        self.places.insert_unique(hash_of_it, place, |&place| hash(&agents[place as usize]));
+        place
     }
 
     fn score(world: &World, agent: &mut AgentState, event: &Event<'_>, id: &str, parts: &mut Parts<'_>) -> Scored {
@@ -266,6 +287,7 @@ impl Engine {
         }
         if event.grant.is_some() {
             agent.grants = agent.grants.saturating_add(1);
+            agent.changed.set(Changed::BASELINE);
         }
         let full = session.is_full();
         if goes_on {
@@ -311,6 +333,10 @@ impl Engine {
     /// Fires what has fallen due about an agent.
     fn settle(&mut self, place: u32, now: Timestamp) {
         let agent = &mut self.agents[place as usize];
+        // A timer may be set for earlier than anything is due.
+        if agent.deadline().is_none_or(|due| due > now) {
+            return;
+        }
         let mut parts = Parts {
             lexicon: &mut self.lexicon,
             groups: &mut self.groups,
@@ -327,6 +353,7 @@ impl Engine {
                 None => {}
             }
         }
+        self.note_change(place);
     }
 
     /// Ends the sessions that `ends` picks, and learns from those that raised nothing.
@@ -356,7 +383,7 @@ impl Engine {
         }
     }
 
-    fn set_timer(&mut self, place: u32) {
+    pub(crate) fn set_timer(&mut self, place: u32) {
         let agent = &mut self.agents[place as usize];
         let Some(due) = agent.deadline() else { return };
         // A timer that fires early looks again; one that fires late would be wrong.
@@ -397,6 +424,7 @@ fn learn(session: &Session, agent: &mut AgentState, world: &World, parts: &mut P
     }
     agent.sessions_learned = agent.sessions_learned.saturating_add(1);
     agent.version_sessions = agent.version_sessions.saturating_add(1);
+    agent.changed.set(Changed::BASELINE);
     let room = world.settings.limits.keys_per_agent;
     for (dimension, key) in session.used() {
         let counts = match dimension {
@@ -417,7 +445,7 @@ fn learn(session: &Session, agent: &mut AgentState, world: &World, parts: &mut P
 }
 
 /// One shared copy of a name.
-fn intern<V: Default>(names: &mut HashMap<Arc<str>, V>, name: &str) -> Arc<str> {
+pub(crate) fn intern<V: Default>(names: &mut HashMap<Arc<str>, V>, name: &str) -> Arc<str> {
     if let Some((known, _)) = names.get_key_value(name) {
         return known.clone();
     }

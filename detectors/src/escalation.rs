@@ -5,10 +5,12 @@
 //! agent and its peers usually do stands beside it and moves the severity.
 
 use driftline_core::{Access, ActionKind, Basis, Event, Evidence, Outcome, Severity, Step, Timestamp, truncate};
+use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, Scene};
 use crate::finding::{Finding, Techniques};
 use crate::observation::{Dimension, credential, is_change, resource, scopes};
+use crate::state::wire;
 
 /// A refusal is remembered for this long.
 const MEMORY_MILLIS: i64 = 60 * 60_000;
@@ -19,9 +21,10 @@ const ROUTINE: f64 = 0.05;
 /// Sessions that must have been learned before a first grant stands out by the agent's own history.
 const WARM_SESSIONS: u32 = 20;
 
-/// An act that was refused.
-#[derive(Debug, Clone)]
+/// An act that was refused. Part of the format of [`crate::state`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Denial {
+    #[serde(with = "wire::millis")]
     time: Timestamp,
     session: u64,
     /// Key of the resource, 0 where there was none.

@@ -5,6 +5,8 @@
 //! the first time is one bet; the product of the returns is what the bettor holds. By Ville's inequality an honest
 //! session reaches 1/α with probability at most α at *any* of its events, so judging it again after each one is free.
 
+use serde::{Deserialize, Serialize};
+
 /// Share of the holding that is staked on each bet. Attacks are a few acts among many ordinary ones, and an ordinary one
 /// loses about half of its stake.
 const STAKE: f64 = 0.25;
@@ -24,8 +26,9 @@ pub fn calibrate(p: f64) -> f64 {
     if ln > -1e-3 { 0.5 - ln / 6.0 } else { (1.0 - p + p * ln) / (p * ln * ln) }
 }
 
-/// What a session's bettor holds, as a natural logarithm; starts at 0 (a holding of 1).
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+/// What a session's bettor holds, as a natural logarithm; starts at 0 (a holding of 1). Part of the format of
+/// [`crate::state`].
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Wealth {
     now: f64,
     largest: f64,

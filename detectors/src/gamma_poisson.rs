@@ -7,6 +7,7 @@
 //! negative binomial, its mean and dispersion by moments over all the agent's active hours.
 
 use driftline_core::HourCounts;
+use serde::{Deserialize, Serialize};
 use statrs::function::beta::beta_reg;
 
 /// Weeks' worth of weight that the agent's overall activity has against that in one hour of the week.
@@ -17,8 +18,8 @@ const PRIOR_HOURS: f64 = 10.0;
 /// The agent is never held to be steadier than this: its past is short, and its tasks change.
 const LEAST_DISPERSION: f64 = 0.3;
 
-/// What is expected of one hour.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// What is expected of one hour. Part of the format of [`crate::state`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Expected {
     /// Probability that the hour has any event.
     pub active: f64,

@@ -36,6 +36,7 @@ mod rate;
 mod registry;
 mod repeats;
 mod session;
+pub mod state;
 mod world;
 
 pub use conductor::{Conductor, Control};

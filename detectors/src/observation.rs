@@ -1,10 +1,11 @@
 //! From an event to the feature values that detectors read.
 
 use driftline_core::{Access, ActionKind, Event, Resource, Text, key};
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-/// A dimension in which categories are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A dimension in which categories are counted. Part of the format of [`crate::state`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Dimension {
     /// The tool (with its server).

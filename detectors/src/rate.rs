@@ -5,6 +5,7 @@
 //! that the agent's own rhythm makes that as improbable as the level asks. Method: [`crate::gamma_poisson`].
 
 use driftline_core::{Basis, Evidence, HourCounts, Severity, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentState;
 use crate::decision::{level, one_in, severity};
@@ -12,6 +13,7 @@ use crate::detector::{Detector, Scene};
 use crate::evidence::calibrate;
 use crate::finding::{DEVIATION, Finding, Techniques};
 use crate::gamma_poisson::{Expected, Rhythm};
+use crate::state::wire;
 use crate::world::World;
 
 /// Active hours, and hours in all, before an hour is judged: a week shows each hour of the week once.
@@ -28,8 +30,8 @@ const SILENCE_HORIZON_HOURS: i64 = 14 * 24;
 const SILENCE_MARGIN: f64 = 1e-3;
 const SILENCE_STRETCH: i64 = 3;
 
-/// The hour that an agent is in.
-#[derive(Debug, Clone, Default)]
+/// The hour that an agent is in. Part of the format of [`crate::state`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Hour {
     /// Hours since the epoch; `None` before the first event.
     hour: Option<i64>,
@@ -46,6 +48,7 @@ pub struct Hour {
     /// The longest silence so far, in hours.
     longest_silence: i64,
     /// When silence is looked at, or falls due.
+    #[serde(with = "wire::millis::option")]
     silence_at: Option<Timestamp>,
     /// Whether `silence_at` is the moment itself and not only a look.
     silence_known: bool,
@@ -58,14 +61,15 @@ impl Hour {
     }
 
     /// Closes the hour and learns from it. What was alerted on is learned as what had been expected, so that an attack
-    /// does not teach its own pace.
-    pub fn close(&mut self, hours: &mut HourCounts, learn: bool) {
-        let Some(hour) = self.hour.take() else { return };
+    /// does not teach its own pace. Says whether anything was learned.
+    pub fn close(&mut self, hours: &mut HourCounts, learn: bool) -> bool {
+        let Some(hour) = self.hour.take() else { return false };
         if learn {
             let usual = self.expected.map_or(0, |expected| expected.overall().round() as u32);
             hours.learn(hour, if self.alerted.is_some() { usual } else { self.count });
         }
         *self = Self { silence_at: self.silence_at, longest_silence: self.longest_silence, ..Self::default() };
+        learn
     }
 }
 
@@ -90,7 +94,7 @@ impl Detector for Rate {
         match agent.hour.hour {
             // An hour that is closed stays closed.
             Some(current) if hour < current => return 1.0,
-            Some(current) if hour > current => agent.hour.close(&mut agent.hours, learn),
+            Some(current) if hour > current => agent.close_hour(learn),
             None if agent.hours.span().is_some_and(|(_, last)| hour <= last) => return 1.0,
             _ => {}
         }
@@ -191,7 +195,7 @@ pub fn silence(agent: &mut AgentState, world: &World, now: Timestamp) -> Option<
         return None;
     }
     if !agent.hour.silence_known {
-        agent.hour.close(&mut agent.hours, world.settings.learn);
+        agent.close_hour(world.settings.learn);
         agent.hour.silence_at = silence_due(agent, world);
         agent.hour.silence_known = true;
         if agent.hour.silence_at.is_none_or(|due| now < due) {

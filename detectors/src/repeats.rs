@@ -1,14 +1,20 @@
 //! Telling a repeated event from a reused id.
 
+use serde::{Deserialize, Serialize};
+
+use crate::state::wire;
+
 /// Events of an agent whose ids are remembered.
 const REMEMBERED: usize = 64;
 
 /// The ids and record hashes of an agent's last 64 events, each cut to 32 bits: 8 bytes an event. Two different ids
 /// are taken for one with probability 64 / 2³² an event, and the event is then scored under a longer id; that it is not
-/// scored at all needs both hashes to agree, 64 / 2⁶⁴.
-#[derive(Debug, Clone, Default)]
+/// scored at all needs both hashes to agree, 64 / 2⁶⁴. Part of the format of [`crate::state`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Repeats {
+    #[serde(with = "wire::halves")]
     ids: Vec<u32>,
+    #[serde(with = "wire::halves")]
     contents: Vec<u32>,
     next: u8,
 }
@@ -48,6 +54,12 @@ impl Repeats {
         }
         self.next = (self.next + 1) % REMEMBERED as u8;
         seen
+    }
+
+    /// Whether ids can be remembered so: read back, they need not have been written by this program.
+    pub fn is_sound(&self) -> bool {
+        let (known, next) = (self.ids.len(), usize::from(self.next));
+        known == self.contents.len() && (next == known || known == REMEMBERED && next < REMEMBERED)
     }
 
     /// Bytes on the heap.

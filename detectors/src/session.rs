@@ -1,9 +1,11 @@
 //! What is kept of a session while it runs.
 
 use driftline_core::{Event, Impact, Sensitivity, Severity, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::evidence::Wealth;
 use crate::observation::{Dimension, Observation, resources};
+use crate::state::wire;
 
 /// A session ends when nothing was heard of it for this long.
 pub const IDLE_MILLIS: i64 = 60 * 60_000;
@@ -15,8 +17,9 @@ const CATEGORIES: usize = 512;
 const EXPLAINED: usize = 8;
 const EVENTS: usize = 32;
 
-/// One thing that a session did and that its agent seldom or never did before.
-#[derive(Debug, Clone, PartialEq)]
+/// One thing that a session did and that its agent seldom or never did before. Part of the format of
+/// [`crate::state`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Surprise {
     /// In which dimension.
     pub dimension: Dimension,
@@ -30,16 +33,19 @@ pub struct Surprise {
     pub p: f64,
 }
 
-/// A session of an agent: its evidence so far, and what it will teach if it ends without an alert.
-#[derive(Debug, Clone, Default)]
+/// A session of an agent: its evidence so far, and what it will teach if it ends without an alert. Part of the format
+/// of [`crate::state`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Session {
     /// Hash of the session's id.
     pub key: u64,
     /// Id of its first event: the anchor of its alerts.
     pub first_event: Box<str>,
     /// Time of its first event.
+    #[serde(with = "wire::millis")]
     pub started: Timestamp,
     /// Latest time heard of.
+    #[serde(with = "wire::millis")]
     pub last: Timestamp,
     /// Events.
     pub events: u32,
@@ -52,11 +58,14 @@ pub struct Session {
     /// Whether it is kept out of the baseline.
     pub quarantined: bool,
     /// Findings raised, by hash of kind and subject: each is raised once a session.
+    #[serde(with = "wire::keys")]
     pub raised: Vec<u64>,
     /// What was at stake.
+    #[serde(with = "wire::impact")]
     pub impact: Impact,
     /// Distinct categories used, in order of first use. A key stands for its dimension too, which is part of what is
     /// hashed; `dimensions` runs beside the keys, so that looking one up passes over nothing else.
+    #[serde(with = "wire::keys")]
     used: Vec<u64>,
     dimensions: Vec<Dimension>,
 }
@@ -70,6 +79,11 @@ impl Session {
     /// When it ends if nothing more is heard of it.
     pub fn deadline(&self) -> Timestamp {
         self.last.plus_millis(IDLE_MILLIS).min(self.started.plus_millis(LONGEST_MILLIS))
+    }
+
+    /// Whether a session can be so: read back, it need not have been written by this program.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.used.len() == self.dimensions.len()
     }
 
     /// Whether it remembers as much as it may.

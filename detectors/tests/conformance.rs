@@ -13,6 +13,10 @@ mod kinds;
 mod learning;
 #[path = "conformance/replay.rs"]
 mod replay;
+#[path = "conformance/restart.rs"]
+mod restart;
+#[path = "support/store.rs"]
+mod store;
 #[path = "conformance/story.rs"]
 mod story;
 mod support;

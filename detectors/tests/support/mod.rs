@@ -7,7 +7,7 @@ use driftline_detectors::{Conductor, Engine, Scored};
 /// One engine or several, among which agents are divided, under one control log.
 pub struct Stage {
     pub engines: Vec<Engine>,
-    conductor: Conductor,
+    pub conductor: Conductor,
     highest: Timestamp,
     limits: Limits,
     alerts: Vec<Alert>,
@@ -34,7 +34,10 @@ impl Stage {
         let record = self.conductor.record(change);
         let (control, about_many) = self.conductor.fold(&record).unwrap();
         self.alerts.extend(about_many);
-        self.engines.iter_mut().for_each(|engine| engine.apply(&control));
+        for engine in &mut self.engines {
+            engine.apply(&control);
+            self.alerts.extend(engine.take_alerts());
+        }
     }
 
     /// Has a record scored by the engine that has its agent, then moves the clock if it is due.

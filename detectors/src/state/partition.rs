@@ -1,0 +1,49 @@
+//! What a partition holds besides its agents: what was gathered for the next epoch, in a record a group and a record a
+//! tenant, and the names of categories, a record each, so that nothing grows with the fleet.
+
+use driftline_core::{KeyCount, TenantCounts};
+use serde::{Deserialize, Serialize};
+
+use crate::contribution::{Contribution, Part};
+use crate::lexicon::Lexicon;
+use crate::state::value::seal;
+use crate::state::{Key, Section, StateRecord};
+
+/// Part of the format ([`crate::state`]): agents, and categories in order of dimension and key.
+#[derive(Serialize, Deserialize)]
+pub struct GroupBody(pub u64, pub Vec<KeyCount>);
+
+/// Part of the format ([`crate::state`]): registered, unregistered, a sample of these, turned away.
+#[derive(Serialize, Deserialize)]
+pub struct TenantBody(pub u64, pub u64, pub Vec<String>, pub u64);
+
+/// Part of the format ([`crate::state`]).
+#[derive(Serialize, Deserialize)]
+pub struct NameBody<'a>(#[serde(borrow)] pub &'a str);
+
+impl TenantBody {
+    fn of(counts: &TenantCounts) -> Self {
+        Self(counts.registered, counts.unregistered, counts.sample.clone(), counts.turned_away)
+    }
+
+    /// The counts of the tenant that the key names.
+    pub fn counts(self, tenant: &str) -> TenantCounts {
+        let Self(registered, unregistered, sample, turned_away) = self;
+        TenantCounts { tenant: tenant.to_owned(), registered, unregistered, sample, turned_away }
+    }
+}
+
+/// All that was gathered for the next epoch.
+pub fn contributed(contribution: &Contribution) -> impl Iterator<Item = StateRecord> {
+    contribution.parts().map(|part| match part {
+        Part::Group { tenant, group, agents, keys } => {
+            seal(Key::partition(tenant, group, Section::Group), &GroupBody(agents, keys))
+        }
+        Part::Tenant(counts) => seal(Key::partition(&counts.tenant, "", Section::Tenant), &TenantBody::of(counts)),
+    })
+}
+
+/// The record of a category's name.
+pub fn name(lexicon: &Lexicon, key: u64) -> Option<StateRecord> {
+    Some(seal(Key::partition("", "", Section::Name(key)), &NameBody(lexicon.get(key)?)))
+}

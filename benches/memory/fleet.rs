@@ -1,10 +1,11 @@
-//! What an agent weighs once its sessions are over.
+//! What an agent weighs once its sessions are over, in memory and as records, and how fast it goes out and comes back.
 
 use std::error::Error;
 use std::io::Write;
+use std::time::Instant;
 
 use driftline_core::{Change, Event, Resource, Session, Settings, Text, Timestamp};
-use driftline_detectors::{Conductor, Engine};
+use driftline_detectors::{Conductor, Engine, World};
 
 use crate::allocator;
 
@@ -44,6 +45,39 @@ pub fn report(out: &mut impl Write) -> Result<(), Box<dyn Error>> {
         engine.counters().sessions,
         held / AGENTS,
         own / AGENTS,
+    )?;
+    records(engine, conductor.world(), out)
+}
+
+/// Writes how large an engine's records are, and how long it takes to make them all and to be restored from them.
+fn records(engine: Engine, world: &World, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+    let start = Instant::now();
+    let records: Vec<_> = engine.records().collect();
+    let encoded = start.elapsed();
+    let bytes: usize = records.iter().map(|record| record.key.len() + record.value.as_ref().map_or(0, Vec::len)).sum();
+    let hash = engine.state_hash();
+    drop(engine);
+
+    let start = Instant::now();
+    let mut restoring = Engine::restore(world.clone());
+    for record in &records {
+        restoring.add(&record.key, record.value.as_deref())?;
+    }
+    let restored = restoring.finish()?;
+    let taken = start.elapsed();
+    if restored.state_hash() != hash {
+        return Err("what came back is not what went out".into());
+    }
+    let speed = |elapsed: std::time::Duration| AGENTS as f64 / elapsed.as_secs_f64();
+    writeln!(
+        out,
+        "  {} bytes an agent as records, keys and names included\n  {:.0} agents a second made into records ({:.1} s for \
+         all), {:.0} restored ({:.1} s)",
+        bytes / AGENTS,
+        speed(encoded),
+        encoded.as_secs_f64(),
+        speed(taken),
+        taken.as_secs_f64(),
     )?;
     Ok(())
 }

@@ -10,6 +10,9 @@ use super::FileOptions;
 use crate::dump;
 use crate::source::{Record, Records, now};
 
+/// What may stand before a text, and is no part of it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// What is kept of a line that is too long to be held: enough to see what it was.
 const CUT_BYTES: usize = 4096;
 
@@ -105,6 +108,8 @@ pub(super) struct BlockReader<R> {
     eager: bool,
     /// The first line that is wanted.
     first: u64,
+    /// Whether a byte order mark was looked for.
+    started: bool,
     /// Known from the first line on.
     is_dump: Option<bool>,
     /// The lines read so far and, after them, the start of one that is not at its end yet.
@@ -131,6 +136,7 @@ impl<R: BufRead> BlockReader<R> {
             options,
             eager,
             first,
+            started: false,
             is_dump: None,
             bytes,
             lines,
@@ -149,7 +155,11 @@ impl<R: BufRead> BlockReader<R> {
 
     /// The next lines; `None` at the end of the file. What was read before an error comes before the error.
     pub fn next_block(&mut self) -> io::Result<Option<Block>> {
-        while self.lines.is_empty() || (self.bytes.len() < self.options.block_bytes && !self.eager) {
+        if !self.started {
+            self.skip_byte_order_mark()?;
+            self.started = true;
+        }
+        while self.lines.is_empty() || (self.held() < self.options.block_bytes && !self.eager) {
             match self.read() {
                 Ok(true) => {}
                 Ok(false) => {
@@ -163,6 +173,35 @@ impl<R: BufRead> BlockReader<R> {
             }
         }
         Ok(self.take_block())
+    }
+
+    /// What a block of the lines so far takes up: many are shorter than what is noted about them.
+    fn held(&self) -> usize {
+        self.bytes.len() + self.lines.len() * size_of::<Line>()
+    }
+
+    /// Passes over a byte order mark; what only begins like one is the start of the first line.
+    fn skip_byte_order_mark(&mut self) -> io::Result<()> {
+        let mut matched = 0;
+        for byte in BYTE_ORDER_MARK {
+            let next = loop {
+                match self.input.fill_buf() {
+                    Ok(chunk) => break chunk.first().copied(),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            };
+            if next != Some(*byte) {
+                self.bytes.extend_from_slice(&BYTE_ORDER_MARK[..matched]);
+                self.length = matched as u64;
+                self.last = self.bytes.last().copied().unwrap_or_default();
+                self.blank = matched == 0;
+                break;
+            }
+            self.input.consume(1);
+            matched += 1;
+        }
+        Ok(())
     }
 
     /// Reads what the input has at hand; `false` at its end.
@@ -201,12 +240,6 @@ impl<R: BufRead> BlockReader<R> {
 
     fn end_line(&mut self) {
         self.number += 1;
-        if self.number == 1 && self.bytes[self.start..].starts_with(b"\xef\xbb\xbf") {
-            // A byte order mark is no part of the text.
-            self.bytes.drain(self.start..self.start + 3);
-            self.length -= 3;
-            self.blank = self.bytes[self.start..].trim_ascii().is_empty();
-        }
         if self.last == b'\r' {
             self.length -= 1;
             let held = self.start + usize::try_from(self.length).unwrap_or(usize::MAX - self.start);

@@ -35,6 +35,17 @@ pub struct Counts {
     pub unknown_fields: u64,
 }
 
+impl Counts {
+    /// Adds what came of other records.
+    pub fn add(&mut self, other: &Self) {
+        self.records += other.records;
+        self.events += other.events;
+        self.rejected += other.rejected;
+        self.clamped += other.clamped;
+        self.unknown_fields += other.unknown_fields;
+    }
+}
+
 /// Hands the events of a record to `accept`, and what is no event to `reject`.
 pub fn read(
     record: &Record<'_>,

@@ -5,7 +5,8 @@
 use driftline_core::Text;
 use serde::Deserialize;
 
-/// The part of event v1 that a score depends on. Times and words stay text.
+/// The part of event v1 that the engine reads: what a score depends on, and what an alert says. Times and words stay
+/// text.
 #[derive(Deserialize)]
 pub struct Fields<'a> {
     #[serde(borrow, default)]
@@ -16,6 +17,10 @@ pub struct Fields<'a> {
     agent: Agent<'a>,
     #[serde(default)]
     session: Option<Session<'a>>,
+    #[serde(default)]
+    principal: Option<Principal<'a>>,
+    #[serde(default)]
+    task: Option<Task<'a>>,
     action: Action<'a>,
     #[serde(default)]
     resource: Option<Resource<'a>>,
@@ -27,6 +32,12 @@ pub struct Fields<'a> {
     grant: Option<Grant<'a>>,
     #[serde(default)]
     credential: Option<Credential<'a>>,
+    #[serde(default)]
+    delegation: Vec<Delegation<'a>>,
+    #[serde(default)]
+    verified: Option<Verified<'a>>,
+    #[serde(default)]
+    network: Option<Network<'a>>,
     #[serde(default)]
     approval: Option<Approval<'a>>,
     #[serde(default)]
@@ -42,12 +53,58 @@ struct Agent<'a> {
     name: Option<Text<'a>>,
     version: Option<Text<'a>>,
     platform: Option<Text<'a>>,
+    spiffe_id: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
 struct Session<'a> {
     #[serde(borrow)]
     id: Text<'a>,
+    started_at: Option<Text<'a>>,
+    expires_at: Option<Text<'a>>,
+    context_sha256: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Principal<'a> {
+    #[serde(borrow)]
+    id: Text<'a>,
+    kind: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Task<'a> {
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    kind: Option<Text<'a>>,
+    intent: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Delegation<'a> {
+    #[serde(borrow)]
+    agent: Option<Text<'a>>,
+    principal: Option<Text<'a>>,
+    #[serde(default)]
+    scopes: Vec<Text<'a>>,
+    expires_at: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Verified<'a> {
+    #[serde(borrow)]
+    by: Text<'a>,
+    identity: Option<Text<'a>>,
+    attestation: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Network<'a> {
+    #[serde(borrow)]
+    ip: Option<Text<'a>>,
+    asn: Option<u32>,
+    country: Option<Text<'a>>,
+    user_agent: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +114,7 @@ struct Action<'a> {
     name: Text<'a>,
     server: Option<Text<'a>>,
     access: Option<Text<'a>>,
+    definition_sha256: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +124,8 @@ struct Resource<'a> {
     kind: Option<Text<'a>>,
     role: Option<Text<'a>>,
     sensitivity: Option<Text<'a>>,
+    subject: Option<Text<'a>>,
+    origin: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -88,8 +148,11 @@ struct Grant<'a> {
 struct Credential<'a> {
     #[serde(borrow)]
     id: Text<'a>,
+    kind: Option<Text<'a>>,
     #[serde(default)]
     scopes: Vec<Text<'a>>,
+    issued_at: Option<Text<'a>>,
+    expires_at: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]

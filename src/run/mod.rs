@@ -8,6 +8,7 @@ mod committer;
 mod control_log;
 mod identity_folder;
 mod instance;
+mod owner;
 mod scorer;
 mod sinks;
 

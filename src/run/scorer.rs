@@ -1,6 +1,6 @@
 //! Takes records, scores them, and keeps the control log: the loop that everything else hangs on.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,26 +8,26 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use driftline_alerting::log::AlertLog;
-use driftline_core::{Change, ControlRecord, Event, Outcome, Settings, Timestamp, key};
-use driftline_detectors::{Conductor, Contribution, Counters, Engine, undecodable};
+use driftline_core::{Change, ControlRecord, Outcome, Settings, Timestamp, key};
+use driftline_detectors::{Conductor, Contribution, Engine};
 use driftline_ingest::kafka::{
     Admin, ClientSettings, GroupMetadata, GroupSettings, KafkaSource, Keyed, TopicSpec, TransactionalWriter,
 };
-use driftline_ingest::{
-    FileOptions, FileSource, PartitionBatch, Polled, Source, Streak, TopicPartition, decoder, forward,
-};
+use driftline_ingest::{FileOptions, FileSource, PartitionBatch, Polled, Source, TopicPartition, decoder};
+use rayon::prelude::*;
 
 use super::Work;
 use super::committer::{Committer, Message, Outlet};
 use super::control_log::{ControlLog, positions};
 use super::identity_folder::IdentityFolder;
 use super::instance::{self, Instance};
+use super::owner::{Owner, Placement, Reading, Taken};
 use super::sinks::Sinks;
 use crate::commands::CommandError;
 use crate::config::{Alerts, Config, Key, Source as SourceConfig};
 use crate::http::{Readiness, Server};
-use crate::intake::{self, Counts, Rules};
-use crate::metrics::{Metrics, Standing};
+use crate::intake::{Counts, Rules};
+use crate::metrics::Metrics;
 
 /// How long a poll waits where there is nothing to read.
 const POLL: Duration = Duration::from_millis(100);
@@ -38,24 +38,6 @@ const UNCOMMITTED: usize = 64;
 
 /// What events are counted by.
 const OUTCOMES: [Outcome; 3] = [Outcome::Success, Outcome::Denied, Outcome::Error];
-
-/// Where records belong that came from a topic.
-struct Placement {
-    keyed: Keyed,
-    partitions: i32,
-    topic: Arc<str>,
-    internal: Arc<str>,
-}
-
-/// A partition's engine and how far it has come.
-struct Owner {
-    engine: Engine,
-    /// Highest event time read.
-    highest: Timestamp,
-    counted: Counters,
-    /// Undecodable records in a row.
-    streak: Streak,
-}
 
 /// What the process reads from: a consumer group or files.
 enum Input {
@@ -89,14 +71,11 @@ pub struct Scorer {
     owners: BTreeMap<i32, Owner>,
     /// Next offset of each partition that is owned.
     next: BTreeMap<TopicPartition, i64>,
-    /// Partitions that are read no further, because of what was in them.
-    stopped: BTreeSet<TopicPartition>,
     conductor: Conductor,
     control_log: Option<ControlLog>,
     identities: Option<IdentityFolder>,
     metrics: Arc<Metrics>,
     readiness: Readiness,
-    standings: HashMap<u64, (String, String, Standing)>,
     work: Work,
     committer: Sender<Message>,
     counts: Counts,
@@ -244,12 +223,10 @@ impl Scorer {
             placement,
             owners: BTreeMap::new(),
             next: BTreeMap::new(),
-            stopped: BTreeSet::new(),
             conductor: Conductor::default(),
             control_log,
             metrics,
             readiness,
-            standings: HashMap::new(),
             work: Work::default(),
             committer,
             counts: Counts::default(),
@@ -270,7 +247,7 @@ impl Scorer {
             match self.input.source().poll(POLL)? {
                 Polled::Records(batches) => {
                     let started = Instant::now();
-                    batches.iter().for_each(|batch| self.take(batch));
+                    self.take(batches);
                     self.metrics.scoring.observe(started.elapsed().as_secs_f64());
                     self.advance()?;
                     self.send();
@@ -317,13 +294,9 @@ impl Scorer {
     }
 
     fn own(&mut self, partition: TopicPartition, next: i64) {
-        let streak = Streak::new(u64::from(self.config.dead_letters.max_in_a_row));
-        self.owners.entry(partition.partition).or_insert_with(|| Owner {
-            engine: Engine::new(self.conductor.world().clone()),
-            highest: Timestamp::MIN,
-            counted: Counters::default(),
-            streak,
-        });
+        let patience = u64::from(self.config.dead_letters.max_in_a_row);
+        let engine = || Engine::new(self.conductor.world().clone());
+        self.owners.entry(partition.partition).or_insert_with(|| Owner::new(partition.partition, engine(), patience));
         tracing::info!("{partition} is read from offset {next}");
         self.next.insert(partition, next);
     }
@@ -332,7 +305,6 @@ impl Scorer {
         for partition in partitions {
             tracing::info!("{partition} goes to another instance");
             self.next.remove(partition);
-            self.stopped.remove(partition);
             self.metrics.forget_lag(&partition.topic, partition.partition);
             if !self.next.keys().any(|kept| kept.partition == partition.partition) {
                 self.owners.remove(&partition.partition);
@@ -341,105 +313,57 @@ impl Scorer {
         Ok(self.input.source().release(partitions)?)
     }
 
-    /// Decodes and scores a batch of one partition.
-    fn take(&mut self, batch: &PartitionBatch) {
-        if self.stopped.contains(&batch.partition) {
-            return;
+    /// Decodes and scores batches, those of different partitions side by side.
+    fn take(&mut self, batches: Vec<PartitionBatch>) {
+        let mut batches_of: BTreeMap<i32, Vec<PartitionBatch>> = BTreeMap::new();
+        for batch in batches {
+            let place = if self.placement.is_some() { batch.partition.partition } else { 0 };
+            batches_of.entry(place).or_default().push(batch);
         }
-        self.metrics.batches.inc();
-        let place = if self.placement.is_some() { batch.partition.partition } else { 0 };
-        let Some(owner) = self.owners.get_mut(&place) else { return };
-        let is_source = self.placement.as_ref().filter(|placement| *batch.partition.topic == *placement.topic);
-        let (mut dead, mut forwarded, mut broken) = (Vec::new(), Vec::new(), None);
-        let (work, standings, counts) = (&mut self.work, &mut self.standings, &mut self.counts);
-        let outcomes = &mut self.outcomes;
-        let (engine, highest) = (&mut owner.engine, &mut owner.highest);
-        for i in 0..batch.records.len() {
-            let record = batch.records.get(i);
-            let rejected = counts.rejected;
-            intake::read(
-                &record,
-                || batch.records.position(i),
-                &self.rules,
-                counts,
-                &mut |event| {
-                    if let Some(home) = is_source {
-                        let (tenant, agent) = (event.tenant.as_str(), event.agent.id.as_str());
-                        if !home.keyed.belongs(record.key, tenant, agent, place, home.partitions) {
-                            let position = batch.records.position(i);
-                            let out = forward(
-                                &record,
-                                &position,
-                                home.keyed,
-                                (tenant, agent),
-                                &home.internal,
-                                home.partitions,
-                            );
-                            // A record of several events goes as one.
-                            if forwarded.last() != Some(&out) {
-                                forwarded.push(out);
-                            }
-                            return;
-                        }
+        let reading = Reading {
+            rules: &self.rules,
+            placement: self.placement.as_ref(),
+            dead_letters: self.config.dead_letters.kafka.as_ref().map(|topic| topic.topic.as_str()),
+            stop_partition: self.config.dead_letters.stop_partition,
+            world: self.conductor.world(),
+            metrics: &self.metrics,
+        };
+        let side_by_side: Vec<(&mut Owner, Vec<PartitionBatch>)> = self
+            .owners
+            .iter_mut()
+            .filter_map(|(place, owner)| batches_of.remove(place).map(|batches| (owner, batches)))
+            .collect();
+        let taken: Vec<(TopicPartition, Taken, bool)> = side_by_side
+            .into_par_iter()
+            .flat_map_iter(|(owner, batches)| {
+                let mut taken = Vec::with_capacity(batches.len());
+                for batch in batches {
+                    if !owner.is_stopped(&batch.partition) {
+                        let what = owner.take(&batch, &reading);
+                        taken.push((batch.partition.clone(), what, owner.is_whole()));
                     }
-                    *highest = (*highest).max(event.time);
-                    let scored = engine.observe(&event);
-                    // The order of the variants is that of `OUTCOMES`.
-                    outcomes[event.outcome as usize] += 1;
-                    note(standings, &event, scored.risk);
-                },
-                &mut |letter| match &self.config.dead_letters.kafka {
-                    Some(topic) => dead.push((letter.reason, letter.to_record(topic.topic.as_str()))),
-                    None => {
-                        // Memory takes whatever is written to it.
-                        let _ = letter.write_line(&mut work.dead_letter_lines);
-                        self.metrics.dead_letters(letter.reason).inc();
-                    }
-                },
-            );
-            if counts.rejected == rejected {
-                owner.streak.accepted();
-            } else if owner.streak.rejected() {
-                broken = Some(batch.records.position(i));
-                if self.config.dead_letters.stop_partition {
-                    break;
                 }
-            }
-        }
-        for (reason, record) in dead {
-            self.metrics.dead_letters(reason).inc();
-            work.records.push(record);
-        }
-        self.metrics.forwarded.inc_by(forwarded.len() as u64);
-        work.records.extend(forwarded);
-        work.alerts.extend(engine.take_alerts());
-        let condition = format!("undecodable records in {}", batch.partition);
-        if let Some(position) = broken {
-            let reason = format!("{} in a row could not be decoded, up to {position}", owner.streak.len());
+                taken
+            })
+            .collect();
+        // In the order of the partitions, whoever was done first.
+        taken.into_iter().for_each(|(partition, taken, is_whole)| self.account(&partition, taken, is_whole));
+    }
+
+    /// Takes up what came of a batch.
+    fn account(&mut self, partition: &TopicPartition, taken: Taken, is_whole: bool) {
+        self.metrics.batches.inc();
+        self.counts.add(&taken.counts);
+        self.outcomes.iter_mut().zip(taken.outcomes).for_each(|(sum, more)| *sum += more);
+        let condition = format!("undecodable records in {partition}");
+        if let Some(reason) = taken.broken {
             tracing::error!("{condition}: {reason}");
-            let time = (*highest).max(self.conductor.world().clock);
-            work.alerts.push(undecodable(
-                &batch.partition.to_string(),
-                &position.to_string(),
-                owner.streak.len(),
-                time,
-                self.conductor.world(),
-            ));
             self.readiness.degrade(&condition, reason);
-            if self.config.dead_letters.stop_partition {
-                // What was read of it stays uncommitted, so that a restart with a better decoder reads it again.
-                self.stopped.insert(batch.partition.clone());
-                return;
-            }
-        } else if !owner.streak.is_broken() && !self.readiness.is_ready() {
+        } else if is_whole && !self.readiness.is_ready() {
             self.readiness.restore(&condition);
         }
-        let next = batch.next_offset();
-        self.next.insert(batch.partition.clone(), next);
-        match work.positions.iter_mut().find(|(known, _)| *known == batch.partition) {
-            Some((_, known)) => *known = next,
-            None => work.positions.push((batch.partition.clone(), next)),
-        }
+        self.next.extend(taken.work.positions.iter().cloned());
+        self.work.absorb(taken.work);
     }
 
     /// Tells the clock, and closes the hour, where this instance leads.
@@ -562,7 +486,8 @@ impl Scorer {
         for alert in &work.alerts {
             self.metrics.findings(&alert.detector, alert.severity).inc();
             let agent = alert.agent.as_ref().map_or("", |agent| agent.id.as_str());
-            if let Some((_, _, standing)) = self.standings.get_mut(&key(30, [&alert.tenant, agent])) {
+            let known = key(30, [&alert.tenant, agent]);
+            if let Some((_, _, standing)) = self.owners.values_mut().find_map(|owner| owner.standings.get_mut(&known)) {
                 standing.alerts += 1;
             }
         }
@@ -624,8 +549,10 @@ impl Scorer {
             }
         }
         let mut top = metrics.top_agents();
-        for (tenant, agent, standing) in std::mem::take(&mut self.standings).into_values() {
-            top.record(&tenant, &agent, standing);
+        for owner in self.owners.values_mut() {
+            for (tenant, agent, standing) in std::mem::take(&mut owner.standings).into_values() {
+                top.record(&tenant, &agent, standing);
+            }
         }
         top.refresh(Instant::now(), held as u64);
     }
@@ -665,13 +592,4 @@ fn place(source: &crate::config::KafkaSource, client: &ClientSettings) -> Result
         topic: source.topic.as_str().into(),
         internal: source.internal_topic.as_str().into(),
     })
-}
-
-/// Notes how an agent stands, for the series of the riskiest.
-fn note(standings: &mut HashMap<u64, (String, String, Standing)>, event: &Event<'_>, risk: f64) {
-    let (_, _, standing) = standings
-        .entry(key(30, [&event.tenant, &event.agent.id]))
-        .or_insert_with(|| (event.tenant.to_string(), event.agent.id.to_string(), Standing::default()));
-    standing.risk = risk;
-    standing.events += 1;
 }

@@ -12,8 +12,8 @@ use super::native::{Client, Consumed, GroupMetadata, Note, Taker, list};
 use super::{ClientSettings, KafkaError};
 use crate::source::{Assignment, LogEnd, Polled, Source, SourceError, TopicPartition};
 
-/// Records taken at a time: enough to spread what a batch costs, few enough to stay in the processor's cache.
-const BATCH: usize = 4096;
+/// Records taken at a time: enough that they come from several partitions, which are worked on side by side.
+const BATCH: usize = 16_384;
 
 /// How long the coordinator may take for an answer. A position that belongs to an open transaction is known only when
 /// that ends, so the question is asked again at the next poll.
@@ -26,7 +26,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     // What is fetched ahead: bounded in memory, and enough that a batch is always there.
     ("queued.max.messages.kbytes", "65536"),
     ("queued.min.messages", "200000"),
-    ("max.partition.fetch.bytes", "4194304"),
+    ("max.partition.fetch.bytes", "1048576"),
     ("fetch.max.bytes", "33554432"),
     ("fetch.wait.max.ms", "100"),
     // librdkafka waits a second where its queue is full, which is a second without records once it is empty.

@@ -1,0 +1,194 @@
+//! The owner of a partition: its engine, and what its records come to.
+//!
+//! Partitions know nothing of each other, so their owners work side by side; what concerns many waits until all are done
+//! with their batches ([`super::scorer`]).
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use driftline_core::{Alert, Event, Position, Timestamp, key};
+use driftline_detectors::{Counters, Engine, World, undecodable};
+use driftline_ingest::kafka::{Keyed, OutRecord};
+use driftline_ingest::{PartitionBatch, Record, Streak, TopicPartition, forward};
+
+use super::Work;
+use crate::intake::{self, Counts, Rules};
+use crate::metrics::{Metrics, Standing};
+
+/// Where records belong that came from a topic.
+pub struct Placement {
+    /// What the source's records are keyed by.
+    pub keyed: Keyed,
+    /// Partitions of the source, and of the internal topic.
+    pub partitions: i32,
+    /// The source.
+    pub topic: Arc<str>,
+    /// Where records go that are not where they belong.
+    pub internal: Arc<str>,
+}
+
+/// What all owners read by.
+pub struct Reading<'r> {
+    /// How records become events.
+    pub rules: &'r Rules,
+    /// `None` for files.
+    pub placement: Option<&'r Placement>,
+    /// The topic for dead letters; `None` where they go to a file.
+    pub dead_letters: Option<&'r str>,
+    /// Whether a partition is read no further where it breaks.
+    pub stop_partition: bool,
+    /// What the control log says.
+    pub world: &'r World,
+    /// What is counted.
+    pub metrics: &'r Metrics,
+}
+
+/// What came of one batch.
+#[derive(Default)]
+pub struct Taken {
+    /// To be committed.
+    pub work: Work,
+    /// In numbers.
+    pub counts: Counts,
+    /// Events scored, in the order of the variants of [`driftline_core::Outcome`].
+    pub outcomes: [u64; 3],
+    /// Why the partition is broken, if it is.
+    pub broken: Option<String>,
+}
+
+/// A partition's engine and how far it has come.
+pub struct Owner {
+    /// The engine.
+    pub engine: Engine,
+    /// Highest event time read.
+    pub highest: Timestamp,
+    /// What was reported of the engine's counters.
+    pub counted: Counters,
+    /// How the agents stand that were heard of since this was last taken.
+    pub standings: HashMap<u64, (String, String, Standing)>,
+    partition: i32,
+    /// Undecodable records in a row.
+    streak: Streak,
+    /// What is read no further, because of what was in it.
+    stopped: BTreeSet<TopicPartition>,
+}
+
+impl Owner {
+    /// An owner that has read nothing yet; `patience` is the number of undecodable records in a row that breaks it.
+    pub fn new(partition: i32, engine: Engine, patience: u64) -> Self {
+        Self {
+            engine,
+            highest: Timestamp::MIN,
+            counted: Counters::default(),
+            standings: HashMap::new(),
+            partition,
+            streak: Streak::new(patience),
+            stopped: BTreeSet::new(),
+        }
+    }
+
+    /// Whether no record of the source, or of the internal topic, is read any more.
+    pub fn is_stopped(&self, partition: &TopicPartition) -> bool {
+        self.stopped.contains(partition)
+    }
+
+    /// Decodes and scores a batch.
+    pub fn take(&mut self, batch: &PartitionBatch, reading: &Reading<'_>) -> Taken {
+        let mut taken = Taken::default();
+        let Taken { work, counts, outcomes, .. } = &mut taken;
+        let (mut dead, mut forwarded, mut broken) = (Vec::new(), Vec::new(), None);
+        let source = reading.placement.filter(|placement| *batch.partition.topic == *placement.topic);
+        for i in 0..batch.records.len() {
+            let record = batch.records.get(i);
+            let position = || batch.records.position(i);
+            let rejected = counts.rejected;
+            intake::read(
+                &record,
+                position,
+                reading.rules,
+                counts,
+                &mut |event| {
+                    let elsewhere =
+                        source.and_then(|source| source.elsewhere(self.partition, &record, position, &event));
+                    if let Some(out) = elsewhere {
+                        // A record of several events goes as one.
+                        if forwarded.last() != Some(&out) {
+                            forwarded.push(out);
+                        }
+                        return;
+                    }
+                    self.highest = self.highest.max(event.time);
+                    let scored = self.engine.observe(&event);
+                    outcomes[event.outcome as usize] += 1;
+                    note(&mut self.standings, &event, scored.risk);
+                },
+                &mut |letter| {
+                    reading.metrics.dead_letters(letter.reason).inc();
+                    match reading.dead_letters {
+                        Some(topic) => dead.push(letter.to_record(topic)),
+                        // Memory takes whatever is written to it.
+                        None => drop(letter.write_line(&mut work.dead_letter_lines)),
+                    }
+                },
+            );
+            if counts.rejected == rejected {
+                self.streak.accepted();
+            } else if self.streak.rejected() {
+                broken = Some(position());
+                if reading.stop_partition {
+                    break;
+                }
+            }
+        }
+        reading.metrics.forwarded.inc_by(forwarded.len() as u64);
+        work.records.extend(dead);
+        work.records.extend(forwarded);
+        work.alerts.extend(self.engine.take_alerts());
+        if let Some(position) = broken {
+            work.alerts.push(self.undecodable(batch, &position, reading));
+            taken.broken = Some(format!("{} in a row could not be decoded, up to {position}", self.streak.len()));
+            if reading.stop_partition {
+                // What was read of it stays uncommitted, so that a restart with a better decoder reads it again.
+                self.stopped.insert(batch.partition.clone());
+                return taken;
+            }
+        }
+        taken.work.positions.push((batch.partition.clone(), batch.next_offset()));
+        taken
+    }
+
+    fn undecodable(&self, batch: &PartitionBatch, position: &Position, reading: &Reading<'_>) -> Alert {
+        let time = self.highest.max(reading.world.clock);
+        undecodable(&batch.partition.to_string(), &position.to_string(), self.streak.len(), time, reading.world)
+    }
+
+    /// Whether the last record could be decoded, or few before it could not.
+    pub fn is_whole(&self) -> bool {
+        !self.streak.is_broken()
+    }
+}
+
+impl Placement {
+    /// The record as it is sent on, where it is not where it belongs.
+    fn elsewhere(
+        &self,
+        partition: i32,
+        record: &Record<'_>,
+        position: impl Fn() -> Position,
+        event: &Event<'_>,
+    ) -> Option<OutRecord> {
+        let (tenant, agent) = (event.tenant.as_str(), event.agent.id.as_str());
+        let belongs = self.keyed.belongs(record.key, tenant, agent, partition, self.partitions);
+        let out = || forward(record, &position(), self.keyed, (tenant, agent), &self.internal, self.partitions);
+        (!belongs).then(out)
+    }
+}
+
+/// Notes how an agent stands, for the series of the riskiest.
+fn note(standings: &mut HashMap<u64, (String, String, Standing)>, event: &Event<'_>, risk: f64) {
+    let (_, _, standing) = standings
+        .entry(key(30, [&event.tenant, &event.agent.id]))
+        .or_insert_with(|| (event.tenant.to_string(), event.agent.id.to_string(), Standing::default()));
+    standing.risk = risk;
+    standing.events += 1;
+}

@@ -182,8 +182,7 @@ impl<R: BufRead> BlockReader<R> {
 
     /// Passes over a byte order mark; what only begins like one is the start of the first line.
     fn skip_byte_order_mark(&mut self) -> io::Result<()> {
-        let mut matched = 0;
-        for byte in BYTE_ORDER_MARK {
+        for (matched, byte) in BYTE_ORDER_MARK.iter().enumerate() {
             let next = loop {
                 match self.input.fill_buf() {
                     Ok(chunk) => break chunk.first().copied(),
@@ -199,7 +198,6 @@ impl<R: BufRead> BlockReader<R> {
                 break;
             }
             self.input.consume(1);
-            matched += 1;
         }
         Ok(())
     }

@@ -60,6 +60,8 @@ pub struct Metrics {
     pub scoring: Histogram,
     /// Seconds that a commit takes.
     pub commit: Histogram,
+    /// Times that the work was taken up again from what was committed.
+    pub restarts: IntCounter,
     events: IntCounterVec,
     dead_letters: IntCounterVec,
     limit_hits: IntCounterVec,
@@ -108,6 +110,7 @@ impl Metrics {
                 .seconds("event_time_delay_seconds", "How far the newest event time lies behind the machine's clock."),
             epoch: r.gauge("epoch", "The last epoch that was closed."),
             scoring: r.histogram("scoring_duration_seconds", "From a batch's arrival until all of it is scored."),
+            restarts: r.counter("restarts_total", "Times that the work was taken up again from what was committed."),
             commit: r.histogram("commit_duration_seconds", "How long a commit takes."),
             events: r.counters("events_total", "Events that were scored, by how the act ended.", &["outcome"]),
             dead_letters: r.counters("dead_letters_total", "Records that could not be decoded, by why.", &["reason"]),

@@ -66,7 +66,7 @@ impl Stream {
         let config = self.path(&format!("{instance}.toml"));
         let text = format!(
             "[source.kafka]\nbootstrap = \"{}\"\ntopic = \"{}\"\ngroup = \"{}\"\ninternal_topic = \"{}\"\n\
-             control_topic = \"{}\"\n[alerts.kafka]\ntopic = \"{}\"\n[dead_letters.kafka]\ntopic = \"{}\"\n\
+             control_topic = \"{}\"\nstate_topic = \"{}\"\n[alerts.kafka]\ntopic = \"{}\"\n[dead_letters.kafka]\ntopic = \"{}\"\n\
              [detection]\nlevel = 0.9\n[identities]\npath = \"{}\"\n[instance]\nstate = \"{}\"\n\
              [http]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n{more}",
             self.broker.bootstrap(),
@@ -74,6 +74,7 @@ impl Stream {
             self.name,
             self.topic("internal"),
             self.topic("control"),
+            self.topic("state"),
             self.topic("alerts"),
             self.topic("dead"),
             self.path("identities").display(),

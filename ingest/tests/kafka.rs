@@ -432,7 +432,7 @@ fn a_forwarded_record_comes_back_with_its_bytes_position_and_time() {
     producer.send(&OutRecord { topic: topic.as_str().into(), partition: Some(0), ..out }).unwrap();
     producer.flush().unwrap();
 
-    let mut settings = group(&broker.unique("group"), &[&topic, &internal]);
+    let mut settings = group(&broker.unique("group"), &[&topic]);
     settings.internal = vec![internal.clone()];
     let mut source = KafkaSource::open(&broker.settings(), &settings).unwrap();
     let records = read(&mut source, 3);

@@ -19,6 +19,10 @@ pub enum CommandError {
     /// Something failed on the way: exit status 1.
     #[error("{0}")]
     Failed(String),
+    /// Something that passes has come between; what was committed holds, and the work is taken up again from there. Where
+    /// it cannot be: exit status 1.
+    #[error("{0}")]
+    Interrupted(String),
     /// Whoever read the output has gone; that is their right.
     #[error("the output was closed")]
     Closed,
@@ -34,7 +38,7 @@ impl CommandError {
     pub const fn status(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::Failed(_) => 1,
+            Self::Failed(_) | Self::Interrupted(_) => 1,
             Self::Closed => 0,
         }
     }

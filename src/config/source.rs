@@ -51,6 +51,10 @@ pub struct KafkaSource {
     /// The topic of control records; it has one partition and is never compacted.
     #[serde(default = "control_topic")]
     pub control_topic: String,
+    /// The topic that keeps what is known of the agents: compacted, and with as many partitions as `topic`. A partition's
+    /// state is read from it by whoever takes the partition over. Each group needs one of its own.
+    #[serde(default = "state_topic")]
+    pub state_topic: String,
     /// The format of the records.
     #[serde(default = "native")]
     pub format: String,
@@ -77,6 +81,10 @@ fn internal_topic() -> String {
 
 fn control_topic() -> String {
     "driftline.control".to_owned()
+}
+
+fn state_topic() -> String {
+    "driftline.state".to_owned()
 }
 
 fn native() -> String {

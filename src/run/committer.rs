@@ -5,21 +5,19 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, Sender};
 use driftline_alerting::log::AlertLog;
 use driftline_ingest::kafka::{CommitError, GroupMetadata, OutRecord, TransactionalWriter};
 
 use super::Work;
+use super::commits::Commit;
 use crate::commands::CommandError;
 use crate::http::Readiness;
 use crate::metrics::Metrics;
 
-/// Positions move at least this often.
-const INTERVAL: Duration = Duration::from_secs(2);
-/// An alert brings the next commit forward to this.
-const ALERT_INTERVAL: Duration = Duration::from_millis(100);
-/// An aborted commit is tried again for so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// An aborted commit is tried again for so long: it holds what it held before, and the group takes it from a member that
+/// still is one. Past it, the session begins anew from what was committed.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Aborted commits are tried again after this.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -34,14 +32,6 @@ pub enum Outlet {
     },
     /// There is no Kafka: alerts are written, positions are not kept.
     Local,
-}
-
-/// What the scorer sends.
-pub enum Message {
-    /// What came of batches, and the member's standing that its positions are committed under.
-    Work(Work, Option<GroupMetadata>),
-    /// Everything before this is to be committed now; the sender is told when it is.
-    Flush(Sender<()>),
 }
 
 /// The committing side.
@@ -59,50 +49,23 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// Commits until the scorer is done.
+    /// Commits until the scorer is done, and answers how long each took.
     ///
     /// # Errors
     ///
     /// [`CommandError`] where a commit can't be made; nothing of it has been written then.
-    pub fn run(mut self, messages: &Receiver<Message>) -> Result<(), CommandError> {
-        let mut work = Work::default();
-        let mut group = None;
-        let mut due: Option<Instant> = None;
-        loop {
-            let wait = due.map_or(INTERVAL, |due| due.saturating_duration_since(Instant::now()));
-            match messages.recv_timeout(wait) {
-                Ok(Message::Work(more, metadata)) => {
-                    let in_time = if more.alerts.is_empty() { INTERVAL } else { ALERT_INTERVAL };
-                    let by = Instant::now() + in_time;
-                    due = Some(due.map_or(by, |due| due.min(by)));
-                    work.absorb(more);
-                    group = metadata.or(group);
-                    if due.is_some_and(|due| due <= Instant::now()) {
-                        self.commit(&mut work, group.as_ref())?;
-                        due = None;
-                    }
-                }
-                Ok(Message::Flush(done)) => {
-                    self.commit(&mut work, group.as_ref())?;
-                    due = None;
-                    // Whoever asked may have gone.
-                    let _ = done.send(());
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.commit(&mut work, group.as_ref())?;
-                    due = None;
-                }
-                Err(RecvTimeoutError::Disconnected) => return self.commit(&mut work, group.as_ref()),
-            }
+    pub fn run(mut self, commits: &Receiver<Commit>, done: &Sender<Duration>) -> Result<(), CommandError> {
+        for (work, group) in commits {
+            let started = Instant::now();
+            self.commit(work, group.as_ref())?;
+            self.metrics.commit.observe(started.elapsed().as_secs_f64());
+            // Nobody waits for the last one.
+            let _ = done.send(started.elapsed());
         }
+        Ok(())
     }
 
-    fn commit(&mut self, work: &mut Work, group: Option<&GroupMetadata>) -> Result<(), CommandError> {
-        if work.is_empty() {
-            return Ok(());
-        }
-        let started = Instant::now();
-        let mut work = std::mem::take(work);
+    fn commit(&mut self, mut work: Work, group: Option<&GroupMetadata>) -> Result<(), CommandError> {
         let detected_at = driftline_ingest::now();
         for alert in &mut work.alerts {
             alert.detected_at = detected_at;
@@ -130,7 +93,6 @@ impl Committer {
         for alert in &work.alerts {
             self.metrics.alerts(&alert.detector, alert.severity).inc();
         }
-        self.metrics.commit.observe(started.elapsed().as_secs_f64());
         Ok(())
     }
 }
@@ -154,7 +116,11 @@ fn commit_transaction(
                 // Nothing comes from this channel but the time.
                 let _ = crossbeam_channel::after(RETRY).recv();
             }
-            Err(error) => return Err(CommandError::Failed(error.to_string())),
+            // The broker will never take these records, or this instance is another process by now.
+            Err(error @ (CommitError::Refused { .. } | CommitError::Fenced(_))) => {
+                return Err(CommandError::Failed(error.to_string()));
+            }
+            Err(error) => return Err(CommandError::Interrupted(error.to_string())),
         }
     }
 }

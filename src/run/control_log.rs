@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use driftline_core::ControlRecord;
+use driftline_detectors::{Conductor, Control};
 use driftline_ingest::kafka::{Admin, ClientSettings, OutRecord, Reader, Start, TopicSpec, Until};
 use driftline_ingest::{Polled, Source, SourceError, TopicPartition};
 
@@ -12,6 +13,7 @@ use crate::commands::CommandError;
 
 /// The control topic, read from its beginning and followed.
 pub struct ControlLog {
+    settings: ClientSettings,
     topic: String,
     reader: Reader,
 }
@@ -40,7 +42,8 @@ impl ControlLog {
             )));
         }
         let from = [(TopicPartition::new(topic, 0), Start::Beginning)];
-        Ok(Self { topic: topic.to_owned(), reader: Reader::open(settings, &from, Until::Forever, &[])? })
+        let reader = Reader::open(settings, &from, Until::Forever, &[])?;
+        Ok(Self { settings: settings.clone(), topic: topic.to_owned(), reader })
     }
 
     /// Records that have come since; with `to_end`, all that there are.
@@ -51,6 +54,7 @@ impl ControlLog {
     /// will be missing, which the fold tells.
     pub fn read(&mut self, to_end: bool) -> Result<Vec<ControlRecord>, SourceError> {
         let partition = TopicPartition::new(self.topic.as_str(), 0);
+        let end = if to_end { self.reader.written_end(&partition)? } else { 0 };
         let mut records = Vec::new();
         loop {
             let timeout = Duration::from_millis(if to_end { 100 } else { 0 });
@@ -63,9 +67,43 @@ impl ControlLog {
                         }
                     }
                 }
-                _ if !to_end || self.reader.log_end(&partition).is_none_or(|end| end.reached || end.offset == 0) => {
-                    return Ok(records);
+                _ if self.reader.next_offset(&partition).unwrap_or(0) >= end => return Ok(records),
+                _ => {}
+            }
+        }
+    }
+
+    /// The world as of the first `from` records, and what each later one before `until` made of it: for an engine that has
+    /// taken up only those.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`] where the topic cannot be read, or is not the log that it was.
+    pub fn since(&self, from: u64, until: u64) -> Result<Vec<Control>, CommandError> {
+        let start = [(TopicPartition::new(self.topic.as_str(), 0), Start::Beginning)];
+        let mut reader = Reader::open(&self.settings, &start, Until::End, &[])?;
+        let mut conductor = Conductor::default();
+        let mut controls = vec![Control { world: conductor.world().clone(), is_clock: false }];
+        loop {
+            match reader.poll(Duration::from_millis(100))? {
+                Polled::Records(batches) => {
+                    for record in batches.iter().flat_map(|batch| batch.iter()) {
+                        let failed = |why: String| {
+                            CommandError::Failed(format!("{}: offset {}: {why}", self.topic, record.offset))
+                        };
+                        let record = ControlRecord::parse(record.value).map_err(|error| failed(error.to_string()))?;
+                        if record.number >= until {
+                            continue;
+                        }
+                        let (control, _) = conductor.fold(&record).map_err(|error| failed(error.to_string()))?;
+                        if record.number < from {
+                            controls[0] = Control { is_clock: false, ..control };
+                        } else {
+                            controls.push(control);
+                        }
+                    }
                 }
+                Polled::Finished => return Ok(controls),
                 _ => {}
             }
         }

@@ -4,15 +4,19 @@
 //! All partitions of an instance are scored by one thread, each with an engine of its own, so that a control record
 //! holds from one place in all of them: between two batches.
 
+mod changelog;
+mod commits;
 mod committer;
 mod control_log;
 mod identity_folder;
 mod instance;
+mod ledger;
 mod owner;
 mod scorer;
+mod service;
 mod sinks;
 
-pub use scorer::run;
+pub use service::run;
 
 use driftline_ingest::TopicPartition;
 use driftline_ingest::kafka::OutRecord;

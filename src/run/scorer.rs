@@ -1,40 +1,33 @@
 //! Takes records, scores them, and keeps the control log: the loop that everything else hangs on.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
-use driftline_alerting::log::AlertLog;
-use driftline_core::{Change, ControlRecord, Outcome, Settings, Timestamp, key};
-use driftline_detectors::{Conductor, Contribution, Engine};
-use driftline_ingest::kafka::{
-    Admin, ClientSettings, GroupMetadata, GroupSettings, KafkaSource, Keyed, TopicSpec, TransactionalWriter,
-};
-use driftline_ingest::{FileOptions, FileSource, PartitionBatch, Polled, Source, TopicPartition, decoder};
+use driftline_core::{Alert, Change, ControlRecord, Outcome, Settings, Timestamp, key};
+use driftline_detectors::state::StateRecord;
+use driftline_detectors::{Conductor, Contribution, Control, Engine};
+use driftline_ingest::kafka::{Admin, ClientSettings, GroupMetadata, GroupSettings, KafkaSource, Keyed, TopicSpec};
+use driftline_ingest::{Assignment, FileOptions, FileSource, PartitionBatch, Polled, Source, TopicPartition, decoder};
 use rayon::prelude::*;
 
 use super::Work;
-use super::committer::{Committer, Message, Outlet};
+use super::changelog::{Changelog, Restored};
+use super::commits::Commits;
 use super::control_log::{ControlLog, positions};
 use super::identity_folder::IdentityFolder;
-use super::instance::{self, Instance};
 use super::owner::{Owner, Placement, Reading, Taken};
+use super::service::Service;
 use super::sinks::Sinks;
 use crate::commands::CommandError;
-use crate::config::{Alerts, Config, Key, Source as SourceConfig};
-use crate::http::{Readiness, Server};
+use crate::config::{Key, Source as SourceConfig};
 use crate::intake::{Counts, Rules};
-use crate::metrics::Metrics;
 
 /// How long a poll waits where there is nothing to read.
 const POLL: Duration = Duration::from_millis(100);
 /// What is not part of the stream is looked after this often: metrics, identity documents, sinks.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// Batches that wait to be committed; then the scorer waits.
-const UNCOMMITTED: usize = 64;
+/// Records that wait to be written, past which the commit before is waited for.
+const MOST_PENDING: usize = 200_000;
 
 /// What events are counted by.
 const OUTCOMES: [Outcome; 3] = [Outcome::Success, Outcome::Denied, Outcome::Error];
@@ -62,217 +55,111 @@ impl Input {
 }
 
 /// The scoring thread's state.
-pub struct Scorer {
-    config: Config,
+pub struct Scorer<'s> {
+    service: &'s Service,
     rules: Rules,
     input: Input,
-    placement: Option<Placement>,
+    /// `None` for files.
+    topics: Option<Topics>,
     /// By partition number: the source's and the internal topic's records of a partition meet in one engine.
     owners: BTreeMap<i32, Owner>,
     /// Next offset of each partition that is owned.
     next: BTreeMap<TopicPartition, i64>,
     conductor: Conductor,
-    control_log: Option<ControlLog>,
     identities: Option<IdentityFolder>,
-    metrics: Arc<Metrics>,
-    readiness: Readiness,
     work: Work,
-    committer: Sender<Message>,
+    commits: Commits,
     counts: Counts,
     /// Events scored, in the order of [`OUTCOMES`].
     outcomes: [u64; 3],
 }
 
-/// Runs the stream processor until it is told to stop, or the files are read.
-///
-/// # Errors
-///
-/// [`CommandError`] for a configuration that nothing can be run from, and for what makes going on impossible; what was
-/// committed before holds.
-pub fn run(config: Config, stop: &Arc<AtomicBool>) -> Result<(), CommandError> {
-    let instance = instance::take(config.instance.id.as_deref(), &config.instance.state)?;
-    let metrics = Arc::new(Metrics::new(config.metrics.top_agents));
-    let readiness = Readiness::default();
-    readiness.degrade("start", "not all parts are up yet");
-    let server = Server::start(config.http.listen, metrics.clone(), readiness.clone())
-        .map_err(|error| CommandError::Usage(error.to_string()))?;
-    tracing::info!(instance = instance.id, address = %server.address(), "started");
-
-    let kafka = match &config.source {
-        SourceConfig::Kafka(kafka) => Some(ClientSettings::new(&kafka.bootstrap, kafka.librdkafka.0.clone())?),
-        SourceConfig::Files(_) => None,
-    };
-    let settings = kafka.as_ref();
-    let outlet = outlet(&config, settings, &instance)?;
-    let (sender, receiver) = crossbeam_channel::bounded(UNCOMMITTED);
-    let committer = Committer {
-        outlet,
-        log: alert_log(&config)?,
-        dead_letters: dead_letter_file(&config)?,
-        metrics: metrics.clone(),
-        readiness: readiness.clone(),
-    };
-    let failed = Arc::new(AtomicBool::new(false));
-    let committing = {
-        let (failed, stop) = (failed.clone(), stop.clone());
-        std::thread::Builder::new()
-            .name("committer".to_owned())
-            .spawn(move || {
-                let outcome = committer.run(&receiver);
-                if outcome.is_err() {
-                    failed.store(true, Ordering::Relaxed);
-                    stop.store(true, Ordering::Relaxed);
-                }
-                outcome
-            })
-            .map_err(|error| CommandError::Failed(format!("cannot start a thread: {error}")))?
-    };
-    let sinks = Sinks::start(&config, settings)?;
-    let mut scorer = Scorer::new(config, settings, metrics, readiness, sender)?;
-    let outcome = scorer.run(stop, &sinks);
-    // The last commit is made while the member still is in the group; then it leaves.
-    let Scorer { committer, input, .. } = scorer;
-    drop(committer);
-    let committed =
-        committing.join().unwrap_or_else(|_| Err(CommandError::Failed("the committing thread has failed".to_owned())));
-    drop(input);
-    sinks.stop();
-    drop(server);
-    drop(instance);
-    committed?;
-    outcome?;
-    tracing::info!("stopped");
-    Ok(())
-}
-
-fn outlet(config: &Config, settings: Option<&ClientSettings>, instance: &Instance) -> Result<Outlet, CommandError> {
-    let (Some(settings), SourceConfig::Kafka(kafka)) = (settings, &config.source) else {
-        if matches!(config.alerts, Alerts::Kafka(_)) || config.dead_letters.kafka.is_some() {
-            return Err(CommandError::Usage(
-                "alerts.kafka and dead_letters.kafka go with source.kafka, whose brokers they use".to_owned(),
-            ));
-        }
-        return Ok(Outlet::Local);
-    };
-    let admin = Admin::new(settings)?;
-    let alerts: Option<Arc<str>> = match &config.alerts {
-        Alerts::Kafka(topic) => Some(topic.topic.as_str().into()),
-        Alerts::File(_) | Alerts::Stdout(_) => None,
-    };
-    let dead_letters = config.dead_letters.kafka.as_ref().map(|topic| topic.topic.as_str());
-    for topic in alerts.as_deref().into_iter().chain(dead_letters) {
-        let spec = TopicSpec { name: topic.to_owned(), partitions: 1, replication: None, config: Vec::new() };
-        admin.create(&spec)?;
-    }
-    let id = format!("driftline-{}-{}", kafka.group, instance.id);
-    Ok(Outlet::Kafka { writer: Box::new(TransactionalWriter::new(settings, &id)?), alerts })
-}
-
-fn alert_log(config: &Config) -> Result<Option<AlertLog>, CommandError> {
-    let failed = |error: driftline_alerting::log::LogError| CommandError::Failed(error.to_string());
-    match &config.alerts {
-        Alerts::Kafka(_) => Ok(None),
-        Alerts::File(file) => AlertLog::file(&file.path).map(Some).map_err(failed),
-        Alerts::Stdout(_) => Ok(Some(AlertLog::stdout())),
-    }
-}
-
-fn dead_letter_file(config: &Config) -> Result<Option<std::fs::File>, CommandError> {
-    let open = |path: &PathBuf| {
-        let file = std::fs::File::options().create(true).append(true).open(path);
-        file.map_err(|error| CommandError::file("open", path, &error))
-    };
-    config.dead_letters.file.as_ref().map(|file| open(&file.path)).transpose()
-}
-
-impl Scorer {
-    fn new(
-        config: Config,
-        kafka: Option<&ClientSettings>,
-        metrics: Arc<Metrics>,
-        readiness: Readiness,
-        committer: Sender<Message>,
-    ) -> Result<Self, CommandError> {
+impl<'s> Scorer<'s> {
+    /// Joins the group, or opens the files.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`] where the source, or a topic that goes with it, is not to be had.
+    pub fn new(service: &'s Service, commits: Commits) -> Result<Self, CommandError> {
+        let config = &service.config;
         let settings = config.settings();
         let decoder =
             decoder::by_name(config.source.format()).map_err(|error| CommandError::Usage(error.to_string()))?;
-        let (input, placement, control_log) = match (&config.source, kafka) {
+        let usage = |error: driftline_ingest::FileError| CommandError::Usage(error.to_string());
+        let (input, topics) = match (&config.source, &service.kafka) {
             (SourceConfig::Kafka(source), Some(client)) => {
-                let placement = place(source, client)?;
+                let topics = Topics::open(source, client)?;
                 let group = GroupSettings {
                     group: source.group.clone(),
-                    instance: None,
-                    topics: vec![source.topic.clone(), source.internal_topic.clone()],
+                    instance: Some(service.instance.id.clone()),
+                    topics: vec![source.topic.clone()],
                     internal: vec![source.internal_topic.clone()],
                 };
-                let control_log = ControlLog::open(client, &source.control_topic)?;
-                (Input::Kafka(Box::new(KafkaSource::open(client, &group)?)), Some(placement), Some(control_log))
+                (Input::Kafka(Box::new(KafkaSource::open(client, &group)?)), Some(topics))
             }
             (SourceConfig::Files(source), _) => {
-                let files = FileSource::open(&source.paths, FileOptions::default())
-                    .map_err(|error| CommandError::Usage(error.to_string()))?;
-                (Input::Files(files), None, None)
+                (Input::Files(FileSource::open(&source.paths, FileOptions::default()).map_err(usage)?), None)
             }
             (SourceConfig::Kafka(_), None) => return Err(CommandError::Failed("no broker is configured".to_owned())),
         };
         let mut scorer = Self {
+            service,
             rules: Rules::new(decoder, &settings),
-            identities: config.identities.as_ref().map(IdentityFolder::new),
-            config,
             input,
-            placement,
+            topics,
             owners: BTreeMap::new(),
             next: BTreeMap::new(),
             conductor: Conductor::default(),
-            control_log,
-            metrics,
-            readiness,
+            identities: config.identities.as_ref().map(IdentityFolder::new),
             work: Work::default(),
-            committer,
+            commits,
             counts: Counts::default(),
             outcomes: [0; 3],
         };
-        scorer.follow(true)?;
-        if scorer.placement.is_none() {
+        if scorer.topics.is_none() {
             // Files are one partition, and there is nobody to share them with.
-            scorer.own(TopicPartition::new("files", 0), 0);
+            let engine = Engine::new(scorer.conductor.world().clone());
+            scorer.own(0, engine);
+            scorer.next.insert(TopicPartition::new("files", 0), 0);
             scorer.lead(&settings)?;
         }
         Ok(scorer)
     }
 
-    fn run(&mut self, stop: &AtomicBool, sinks: &Sinks) -> Result<(), CommandError> {
+    /// Scores until it is to halt, or the files are read; what came of it is committed then.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::Interrupted`] where the group has moved on without this member, another where going on is
+    /// impossible. What was not committed is to be dropped.
+    pub fn run(&mut self, halted: &dyn Fn() -> bool, sinks: &Sinks) -> Result<(), CommandError> {
         let mut housekeeping = Instant::now();
-        while !stop.load(Ordering::Relaxed) {
+        while !halted() {
             match self.input.source().poll(POLL)? {
                 Polled::Records(batches) => {
                     let started = Instant::now();
                     self.take(batches);
-                    self.metrics.scoring.observe(started.elapsed().as_secs_f64());
+                    self.service.metrics.scoring.observe(started.elapsed().as_secs_f64());
                     self.advance()?;
-                    self.send();
                 }
-                Polled::Assigned(assignments) => {
-                    for assignment in assignments {
-                        self.own(assignment.partition, assignment.committed.unwrap_or(0));
-                    }
-                    self.follow(true)?;
-                    if self.is_leader() {
-                        self.lead(&self.config.settings())?;
-                    }
-                    self.readiness.restore("start");
-                }
+                Polled::Assigned(assignments) => self.take_over(&assignments)?,
                 Polled::Revoked(partitions) => {
                     // Commit before giving up: the next owner goes on where this one stopped.
-                    self.flush();
+                    self.commit();
+                    self.commits.wait();
                     self.give_up(&partitions)?;
                 }
-                Polled::Lost(partitions) => self.give_up(&partitions)?,
-                Polled::Idle => {
-                    self.advance()?;
-                    self.send();
+                Polled::Lost(partitions) => {
+                    let lost = partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                    return Err(CommandError::Interrupted(format!(
+                        "the group took this member for gone and has given {lost} to others"
+                    )));
                 }
+                Polled::Idle => self.advance()?,
                 Polled::Finished => break,
+            }
+            if self.commits.is_due(!self.work.alerts.is_empty()) || self.work.records.len() > MOST_PENDING {
+                self.commit();
             }
             if housekeeping.elapsed() >= HOUSEKEEPING {
                 housekeeping = Instant::now();
@@ -283,29 +170,107 @@ impl Scorer {
                 self.report(sinks);
             }
         }
-        self.send();
-        self.flush();
+        self.commit();
+        self.commits.wait();
         self.report(sinks);
         Ok(())
+    }
+
+    /// Ends scoring; the member leaves its group when what this returns is dropped.
+    pub fn end(self) -> impl Sized {
+        self.input
     }
 
     fn is_leader(&self) -> bool {
         self.owners.contains_key(&0)
     }
 
-    fn own(&mut self, partition: TopicPartition, next: i64) {
-        let patience = u64::from(self.config.dead_letters.max_in_a_row);
-        let engine = || Engine::new(self.conductor.world().clone());
-        self.owners.entry(partition.partition).or_insert_with(|| Owner::new(partition.partition, engine(), patience));
-        tracing::info!("{partition} is read from offset {next}");
-        self.next.insert(partition, next);
+    fn own(&mut self, place: i32, engine: Engine) {
+        let patience = u64::from(self.service.config.dead_letters.max_in_a_row);
+        self.owners.insert(place, Owner::new(place, engine, patience));
+    }
+
+    /// Takes partitions over: gets back what is known of their agents, and goes on where that was committed.
+    fn take_over(&mut self, assignments: &[Assignment]) -> Result<(), CommandError> {
+        for Assignment { partition, committed, expired, .. } in assignments {
+            if *expired > 0 {
+                return Err(CommandError::Usage(format!(
+                    "{partition}: offsets {} to {} were removed by the topic's retention before they were read; to go on \
+                     without them, move the group `{}` past them and give source.kafka.state_topic a new name",
+                    committed.unwrap_or(0),
+                    committed.unwrap_or(0).saturating_add_unsigned(*expired) - 1,
+                    self.group(),
+                )));
+            }
+        }
+        // Positions are known, so the transactions before are over: what was decreed in them is there to be read.
+        self.follow(true)?;
+        let places: BTreeSet<i32> = assignments.iter().map(|assignment| assignment.partition.partition).collect();
+        let places: Vec<i32> = places.into_iter().filter(|place| !self.owners.contains_key(place)).collect();
+        let restored = match &mut self.topics {
+            Some(topics) => topics.changelog.restore(&places)?,
+            None => Vec::new(),
+        };
+        let mut go_on = Vec::new();
+        for (place, Restored { engine, ledger }) in restored {
+            let own = assignments.iter().filter(|assignment| assignment.partition.partition == place);
+            for Assignment { partition, committed, .. } in own {
+                let at = ledger.as_ref().map_or(Ok(None), |ledger| ledger.agrees(partition, *committed));
+                let at = at.map_err(|what| CommandError::Usage(format!("{what}: {BEGIN_ANEW}")))?;
+                go_on.extend(at.filter(|at| *committed != Some(*at)).map(|at| (partition.clone(), at)));
+                let next = at.or(*committed).unwrap_or(0);
+                tracing::info!("{partition} is read from offset {next}");
+                self.next.insert(partition.clone(), next);
+            }
+            self.own(place, engine);
+            self.catch_up(place, ledger.map_or(0, |ledger| ledger.control))?;
+        }
+        // Positions of a group that was idle for long have expired; the state knows them still.
+        self.input.source().seek(&go_on)?;
+        if self.is_leader() {
+            self.lead(&self.service.config.settings())?;
+        }
+        self.service.readiness.restore("start");
+        Ok(())
+    }
+
+    /// Brings an engine that was restored from where it stood in the control log to where this instance stands.
+    fn catch_up(&mut self, place: i32, control: u64) -> Result<(), CommandError> {
+        let Some(owner) = self.owners.get_mut(&place) else { return Ok(()) };
+        let now = self.conductor.world();
+        if control > now.next {
+            return Err(CommandError::Usage(format!(
+                "the state of partition {place} holds {control} control records and the control topic has {}: it was \
+                 emptied or is another one; {BEGIN_ANEW}",
+                now.next
+            )));
+        }
+        let controls = match &self.topics {
+            // Nothing was missed, or there is nothing that could have missed it.
+            Some(topics) if control < now.next && !owner.engine.is_empty() => {
+                topics.control_log.since(control, now.next)?
+            }
+            _ => vec![Control { world: now.clone(), is_clock: false }],
+        };
+        for control in controls {
+            owner.engine.apply(&control);
+        }
+        self.work.alerts.extend(owner.engine.take_alerts());
+        Ok(())
+    }
+
+    fn group(&self) -> &str {
+        match &self.service.config.source {
+            SourceConfig::Kafka(source) => &source.group,
+            SourceConfig::Files(_) => "",
+        }
     }
 
     fn give_up(&mut self, partitions: &[TopicPartition]) -> Result<(), CommandError> {
         for partition in partitions {
             tracing::info!("{partition} goes to another instance");
             self.next.remove(partition);
-            self.metrics.forget_lag(&partition.topic, partition.partition);
+            self.service.metrics.forget_lag(&partition.topic, partition.partition);
             if !self.next.keys().any(|kept| kept.partition == partition.partition) {
                 self.owners.remove(&partition.partition);
             }
@@ -317,16 +282,16 @@ impl Scorer {
     fn take(&mut self, batches: Vec<PartitionBatch>) {
         let mut batches_of: BTreeMap<i32, Vec<PartitionBatch>> = BTreeMap::new();
         for batch in batches {
-            let place = if self.placement.is_some() { batch.partition.partition } else { 0 };
+            let place = if self.topics.is_some() { batch.partition.partition } else { 0 };
             batches_of.entry(place).or_default().push(batch);
         }
         let reading = Reading {
             rules: &self.rules,
-            placement: self.placement.as_ref(),
-            dead_letters: self.config.dead_letters.kafka.as_ref().map(|topic| topic.topic.as_str()),
-            stop_partition: self.config.dead_letters.stop_partition,
+            placement: self.topics.as_ref().map(|topics| &topics.placement),
+            dead_letters: self.service.config.dead_letters.kafka.as_ref().map(|topic| topic.topic.as_str()),
+            stop_partition: self.service.config.dead_letters.stop_partition,
             world: self.conductor.world(),
-            metrics: &self.metrics,
+            metrics: &self.service.metrics,
         };
         let side_by_side: Vec<(&mut Owner, Vec<PartitionBatch>)> = self
             .owners
@@ -352,15 +317,15 @@ impl Scorer {
 
     /// Takes up what came of a batch.
     fn account(&mut self, partition: &TopicPartition, taken: Taken, is_whole: bool) {
-        self.metrics.batches.inc();
+        self.service.metrics.batches.inc();
         self.counts.add(&taken.counts);
         self.outcomes.iter_mut().zip(taken.outcomes).for_each(|(sum, more)| *sum += more);
         let condition = format!("undecodable records in {partition}");
         if let Some(reason) = taken.broken {
             tracing::error!("{condition}: {reason}");
-            self.readiness.degrade(&condition, reason);
-        } else if is_whole && !self.readiness.is_ready() {
-            self.readiness.restore(&condition);
+            self.service.readiness.degrade(&condition, reason);
+        } else if is_whole && !self.service.readiness.is_ready() {
+            self.service.readiness.restore(&condition);
         }
         self.next.extend(taken.work.positions.iter().cloned());
         self.work.absorb(taken.work);
@@ -415,8 +380,8 @@ impl Scorer {
     fn decree(&mut self, mut record: ControlRecord) -> Result<(), CommandError> {
         record.positions = positions(&self.next);
         self.apply(&record, true)?;
-        if let Some(log) = &self.control_log {
-            self.work.records.push(log.encode(&record));
+        if let Some(topics) = &self.topics {
+            self.work.records.push(topics.control_log.encode(&record));
         }
         Ok(())
     }
@@ -439,18 +404,18 @@ impl Scorer {
             Change::Identity { .. } | Change::IdentityRemoved { .. } => "identity",
             Change::Clock { .. } => "clock",
             Change::Epoch { epoch } => {
-                self.metrics.epoch.set(i64::try_from(epoch.number).unwrap_or(i64::MAX));
+                self.service.metrics.epoch.set(i64::try_from(epoch.number).unwrap_or(i64::MAX));
                 "epoch"
             }
         };
-        self.metrics.control_records(kind).inc();
+        self.service.metrics.control_records(kind).inc();
         Ok(())
     }
 
     /// Takes up what others have written to the control log.
     fn follow(&mut self, to_end: bool) -> Result<(), CommandError> {
-        let Some(log) = &mut self.control_log else { return Ok(()) };
-        for record in log.read(to_end)? {
+        let Some(topics) = &mut self.topics else { return Ok(()) };
+        for record in topics.control_log.read(to_end)? {
             // What this instance wrote comes back to it.
             if record.number >= self.conductor.world().next {
                 self.apply(&record, false)?;
@@ -478,33 +443,45 @@ impl Scorer {
         Ok(())
     }
 
-    fn send(&mut self) {
+    /// Begins to commit what came of everything so far: positions, alerts, and the state that they leave.
+    fn commit(&mut self) {
         if self.work.is_empty() {
             return;
         }
-        let work = std::mem::take(&mut self.work);
-        for alert in &work.alerts {
-            self.metrics.findings(&alert.detector, alert.severity).inc();
+        let mut work = std::mem::take(&mut self.work);
+        self.note_alerts(&work.alerts);
+        let control = self.conductor.world().next;
+        if let Some(topics) = &mut self.topics {
+            let changes: Vec<(i32, Vec<StateRecord>, u64)> = self
+                .owners
+                .par_iter_mut()
+                .map(|(place, owner)| (*place, owner.engine.take_changes(), owner.engine.len() as u64))
+                .collect();
+            for (place, changes, agents) in changes {
+                let positions = self.next.iter().filter(|(partition, _)| partition.partition == place);
+                let positions = positions.map(|(partition, next)| (partition.to_string(), *next)).collect();
+                work.records.extend(topics.changelog.records(place, changes, agents, control, positions));
+            }
+            // All of them, so that nothing is ever committed without the broker asking whether we still are a member.
+            work.positions =
+                self.next.iter().filter(|(_, next)| **next > 0).map(|(p, next)| (p.clone(), *next)).collect();
+        }
+        self.commits.begin((work, self.input.group_metadata()));
+    }
+
+    fn note_alerts(&mut self, alerts: &[Alert]) {
+        for alert in alerts {
+            self.service.metrics.findings(&alert.detector, alert.severity).inc();
             let agent = alert.agent.as_ref().map_or("", |agent| agent.id.as_str());
             let known = key(30, [&alert.tenant, agent]);
             if let Some((_, _, standing)) = self.owners.values_mut().find_map(|owner| owner.standings.get_mut(&known)) {
                 standing.alerts += 1;
             }
         }
-        // Where the committer has failed the process is on its way out.
-        let _ = self.committer.send(Message::Work(work, self.input.group_metadata()));
-    }
-
-    fn flush(&mut self) {
-        self.send();
-        let (done, committed) = crossbeam_channel::bounded(1);
-        if self.committer.send(Message::Flush(done)).is_ok() {
-            let _ = committed.recv();
-        }
     }
 
     fn report(&mut self, sinks: &Sinks) {
-        let metrics = &self.metrics;
+        let metrics = &self.service.metrics;
         let counts = std::mem::take(&mut self.counts);
         metrics.records.inc_by(counts.records);
         metrics.clamped.inc_by(counts.clamped);
@@ -542,10 +519,11 @@ impl Scorer {
             metrics.set_sink_pending(name, report.pending);
             let condition = format!("sink {name}");
             match report.failing.filter(|failure| failure.misconfigured) {
-                Some(_) => {
-                    self.readiness.degrade(&condition, report.last_error.map(|(_, why)| why).unwrap_or_default())
-                }
-                None => self.readiness.restore(&condition),
+                Some(_) => self
+                    .service
+                    .readiness
+                    .degrade(&condition, report.last_error.map(|(_, why)| why).unwrap_or_default()),
+                None => self.service.readiness.restore(&condition),
             }
         }
         let mut top = metrics.top_agents();
@@ -555,6 +533,25 @@ impl Scorer {
             }
         }
         top.refresh(Instant::now(), held as u64);
+    }
+}
+
+/// How to go on where state, positions and control log do not agree.
+const BEGIN_ANEW: &str = "to begin anew, give source.kafka.group, state_topic and control_topic new names";
+
+/// The topics beside the source.
+struct Topics {
+    placement: Placement,
+    control_log: ControlLog,
+    changelog: Changelog,
+}
+
+impl Topics {
+    fn open(source: &crate::config::KafkaSource, client: &ClientSettings) -> Result<Self, CommandError> {
+        let placement = place(source, client)?;
+        let control_log = ControlLog::open(client, &source.control_topic)?;
+        let changelog = Changelog::open(client, &source.state_topic, placement.partitions, &source.group)?;
+        Ok(Self { placement, control_log, changelog })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Topics as a source, shared with the other members of a consumer group.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ const CLASSIC: &[(&str, &str)] = &[
     // Only partitions that move stop, and the others go on.
     ("partition.assignment.strategy", "cooperative-sticky"),
     // After so long without a heartbeat, a member's partitions go to the others.
-    ("session.timeout.ms", "10000"),
+    ("session.timeout.ms", "6000"),
 ];
 
 /// What is read, and as whom.
@@ -49,10 +49,11 @@ pub struct GroupSettings {
     /// A name for this member that outlives it: a member that comes back under it within `session.timeout.ms` gets its
     /// partitions back without a rebalance. `None`: the broker makes one up.
     pub instance: Option<String>,
-    /// Topics to read.
+    /// Topics whose partitions the group shares out.
     pub topics: Vec<String>,
-    /// Those of them whose records were forwarded: their headers say where they were read first. Headers of other
-    /// topics are not believed.
+    /// Topics of forwarded records, with as many partitions: whoever is given a partition reads those of the same number
+    /// too, so that what belongs together is in one place. Their headers say where a record was read first; headers of
+    /// other topics are not believed.
     pub internal: Vec<String>,
 }
 
@@ -63,6 +64,7 @@ pub struct GroupSettings {
 pub struct KafkaSource {
     client: Arc<Client>,
     taker: Taker,
+    internal: Vec<Arc<str>>,
     /// Assigned by the group, and not yet by us.
     assigning: Option<Vec<TopicPartition>>,
     /// To be released by the caller.
@@ -97,6 +99,7 @@ impl KafkaSource {
             .map_err(|failure| KafkaError::broker(format!("subscribing to {}", topics.join(", ")), failure))?;
         Ok(Self {
             taker: Taker::new(client.clone(), BATCH, &internal),
+            internal: internal.into_iter().map(Arc::from).collect(),
             client,
             assigning: None,
             revoked: None,
@@ -131,13 +134,23 @@ impl KafkaSource {
             match self.notes.pop_front() {
                 None => return Ok(None),
                 Some(Note::Assign(partitions)) if partitions.is_empty() => self.assign(&TopicPartitionList::new())?,
-                Some(Note::Assign(partitions)) => self.assigning = Some(partitions),
+                Some(Note::Assign(partitions)) => self.assigning = Some(self.with_internal(partitions)),
                 Some(Note::Revoke { partitions, .. }) if partitions.is_empty() => self.unassign(&[])?,
-                Some(Note::Revoke { partitions, lost: false }) => self.revoked = Some(Polled::Revoked(partitions)),
-                Some(Note::Revoke { partitions, lost: true }) => self.revoked = Some(Polled::Lost(partitions)),
+                Some(Note::Revoke { partitions, lost }) => {
+                    let partitions = self.with_internal(partitions);
+                    self.revoked = Some(if lost { Polled::Lost(partitions) } else { Polled::Revoked(partitions) });
+                }
                 Some(Note::Failed(failure)) => return Err(KafkaError::broker("reading from Kafka", failure).into()),
             }
         }
+    }
+
+    /// The partitions, and those of the internal topics that go with them.
+    fn with_internal(&self, partitions: Vec<TopicPartition>) -> Vec<TopicPartition> {
+        let numbers: BTreeSet<i32> = partitions.iter().map(|partition| partition.partition).collect();
+        let internal = |topic: &Arc<str>| numbers.iter().map(|&n| TopicPartition::new(topic.clone(), n)).collect();
+        let more: Vec<Vec<TopicPartition>> = self.internal.iter().map(internal).collect();
+        partitions.into_iter().chain(more.into_iter().flatten()).collect()
     }
 
     /// Finds out where the group stands and starts to read there; `None` where that is not known yet.
@@ -261,6 +274,12 @@ impl Drop for KafkaSource {
         }
         if let Some(Polled::Revoked(partitions) | Polled::Lost(partitions)) = &self.revoked {
             let _ = self.client.unassign(partitions);
+        }
+        // The group knows nothing of these, and takes back only its own.
+        let internal = |partition: &&TopicPartition| self.internal.contains(&partition.topic);
+        let internal: Vec<TopicPartition> = self.assigned.keys().filter(internal).cloned().collect();
+        if !internal.is_empty() {
+            let _ = self.client.unassign(&internal);
         }
         self.client.close();
     }

@@ -63,6 +63,8 @@ pub enum Until {
 /// Reads partitions without a group. Aborted transactions are not seen, nor open ones.
 pub struct Reader {
     client: Arc<Client>,
+    /// Sees what is written and not yet committed.
+    asking: Arc<Client>,
     taker: Taker,
     until: Until,
     /// Where each partition was started.
@@ -112,7 +114,23 @@ impl Reader {
         }
         client.assign(&list).map_err(|failure| KafkaError::broker("starting to read", failure))?;
         let taker = Taker::new(client.clone(), BATCH, internal);
-        Ok(Self { client, taker, until, starts, stops })
+        Ok(Self { client, asking, taker, until, starts, stops })
+    }
+
+    /// The offset after the last record that was written to a partition, asked of the broker now; its transaction may
+    /// still be open.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError`] where the broker does not answer within half a minute.
+    pub fn written_end(&self, partition: &TopicPartition) -> Result<i64, KafkaError> {
+        ends(&self.asking, partition, Instant::now() + Duration::from_secs(30)).map(|(_, end)| end)
+    }
+
+    /// The offset of the next record of a partition, as far as it was read.
+    pub fn next_offset(&self, partition: &TopicPartition) -> Option<i64> {
+        let start = self.starts.get(partition)?;
+        Some(self.client.position(partition).unwrap_or(*start))
     }
 
     /// Takes one call's records into account. A batch may reach past the stop: it is handed out whole, since its records

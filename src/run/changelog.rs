@@ -1,0 +1,172 @@
+//! The changelog: a compacted topic that holds the state of every partition's engine, and from which whoever takes a
+//! partition over has it back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use driftline_detectors::state::{Restoring, StateRecord};
+use driftline_detectors::{Engine, World};
+use driftline_ingest::kafka::{Admin, ClientSettings, OutRecord, Reader, Start, TopicSpec, Until};
+use driftline_ingest::{PartitionBatch, Polled, Source, TopicPartition};
+use rayon::prelude::*;
+
+use super::ledger::Ledger;
+use crate::commands::CommandError;
+
+const POLL: Duration = Duration::from_millis(100);
+
+/// A partition's state as it was last committed.
+pub struct Restored {
+    /// Its engine; the world is not in the state, and is to be applied.
+    pub engine: Engine,
+    /// What it is the state of; `None` where nothing was ever committed.
+    pub ledger: Option<Ledger>,
+}
+
+/// See the module.
+pub struct Changelog {
+    settings: ClientSettings,
+    topic: Arc<str>,
+    group: String,
+    /// The ledgers as they were last written.
+    written: BTreeMap<i32, Ledger>,
+}
+
+impl Changelog {
+    /// Opens the topic, and makes it where it is not there, with as many partitions as the source has.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`] where the broker refuses, or the topic is not what it must be.
+    pub fn open(settings: &ClientSettings, topic: &str, partitions: i32, group: &str) -> Result<Self, CommandError> {
+        let admin = Admin::new(settings)?;
+        let config = [("cleanup.policy", "compact"), ("max.message.bytes", "16777216")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let spec = TopicSpec { name: topic.to_owned(), partitions, replication: None, config: config.to_vec() };
+        admin.create(&spec)?;
+        let found = admin.partitions(topic)?.unwrap_or(partitions);
+        if found != partitions {
+            return Err(CommandError::Usage(format!(
+                "the state topic `{topic}` has {found} partitions and the source has {partitions}: an agent's state would \
+                 be looked for where it is not; give source.kafka.state_topic another name to begin anew"
+            )));
+        }
+        if admin.topic_setting(topic, "cleanup.policy")?.is_some_and(|policy| policy != "compact") {
+            return Err(CommandError::Usage(format!(
+                "the state topic `{topic}` must have cleanup.policy=compact alone: what was learned long ago would be \
+                 deleted"
+            )));
+        }
+        Ok(Self { settings: settings.clone(), topic: topic.into(), group: group.to_owned(), written: BTreeMap::new() })
+    }
+
+    /// Reads the state of partitions, side by side, up to the last commit. Nobody else may be writing to them.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`] where a record is damaged or missing: it says which, and what to do. Nothing is made up for it.
+    pub fn restore(&mut self, places: &[i32]) -> Result<Vec<(i32, Restored)>, CommandError> {
+        let started = Instant::now();
+        let restored: Vec<(i32, Restored)> = places
+            .par_iter()
+            .map(|&place| self.restore_one(place).map(|restored| (place, restored)))
+            .collect::<Result<_, _>>()?;
+        let agents: usize = restored.iter().map(|(_, restored)| restored.engine.len()).sum();
+        let seconds = started.elapsed().as_secs_f64();
+        tracing::info!(agents, partitions = places.len(), seconds, "state was restored from {}", self.topic);
+        for (place, restored) in &restored {
+            match &restored.ledger {
+                Some(ledger) => drop(self.written.insert(*place, ledger.clone())),
+                None => drop(self.written.remove(place)),
+            }
+        }
+        Ok(restored)
+    }
+
+    fn restore_one(&self, place: i32) -> Result<Restored, CommandError> {
+        let partition = TopicPartition::new(&*self.topic, place);
+        let mut reader = Reader::open(&self.settings, &[(partition.clone(), Start::Beginning)], Until::End, &[])?;
+        let mut restoring = Engine::restore(World::default());
+        let mut ledger = None;
+        loop {
+            match reader.poll(POLL)? {
+                Polled::Records(batches) => {
+                    for batch in &batches {
+                        self.read(batch, &mut restoring, &mut ledger)?;
+                    }
+                }
+                Polled::Finished => break,
+                _ => {}
+            }
+        }
+        let engine = restoring.finish().map_err(|error| self.unusable(&partition, &error.to_string()))?;
+        let (held, recorded) = (engine.len() as u64, ledger.as_ref().map_or(0, |ledger: &Ledger| ledger.agents));
+        if held != recorded {
+            let what = format!("it has {held} agents and should have {recorded}: records are missing");
+            return Err(self.unusable(&partition, &what));
+        }
+        Ok(Restored { engine, ledger })
+    }
+
+    fn read(
+        &self,
+        batch: &PartitionBatch,
+        restoring: &mut Restoring,
+        ledger: &mut Option<Ledger>,
+    ) -> Result<(), CommandError> {
+        for record in batch.iter() {
+            let outcome = match record.key {
+                Some(Ledger::KEY) => Ledger::parse(record.value).map(|read| *ledger = Some(read)),
+                Some(key) => {
+                    let value = (!record.value.is_empty()).then_some(record.value);
+                    restoring.add(key, value).map_err(|error| error.to_string())
+                }
+                None => Err("has no key".to_owned()),
+            };
+            outcome.map_err(|what| {
+                self.unusable(&batch.partition, &format!("the record at offset {} {what}", record.offset))
+            })?;
+        }
+        match ledger {
+            Some(read) if read.group != self.group => {
+                let what = format!("it is the state of the group `{}`, and this is `{}`", read.group, self.group);
+                Err(self.unusable(&batch.partition, &what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn unusable(&self, partition: &TopicPartition, what: &str) -> CommandError {
+        CommandError::Usage(format!(
+            "the state in {partition} cannot be used: {what}. To begin anew, give source.kafka.group and \
+             source.kafka.state_topic new names; baselines are then learned from the records that the source still has"
+        ))
+    }
+
+    /// The records that bring a partition's state in the topic up to what it is now.
+    pub fn records(
+        &mut self,
+        place: i32,
+        changes: Vec<StateRecord>,
+        agents: u64,
+        control: u64,
+        positions: BTreeMap<String, i64>,
+    ) -> impl Iterator<Item = OutRecord> {
+        let ledger = Ledger::new(&self.group, control, agents, positions);
+        let news = self.written.get(&place) != Some(&ledger);
+        let renewed = news.then(|| (Ledger::KEY.to_vec(), Some(ledger.encode())));
+        if news {
+            self.written.insert(place, ledger);
+        }
+        let topic = self.topic.clone();
+        let changes = changes.into_iter().map(|StateRecord { key, value }| (key, value));
+        changes.chain(renewed).map(move |(key, value)| OutRecord {
+            topic: topic.clone(),
+            partition: Some(place),
+            key: Some(key),
+            value,
+            headers: Vec::new(),
+        })
+    }
+}

@@ -1,0 +1,62 @@
+//! The scorer's side of committing: one commit is under way at most, and scoring goes on meanwhile.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use driftline_ingest::kafka::GroupMetadata;
+
+use super::Work;
+
+/// Positions move at least this often.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// An alert brings the next commit forward to this, as long as commits take under a tenth of the time.
+const ALERT_INTERVAL: Duration = Duration::from_millis(100);
+/// What a commit may take of the time, as one part in so many.
+const SHARE: u32 = 10;
+
+/// What is to be committed, and the member's standing that its positions are committed under.
+pub type Commit = (Work, Option<GroupMetadata>);
+
+/// See the module.
+pub struct Commits {
+    commits: Sender<Commit>,
+    done: Receiver<Duration>,
+    under_way: bool,
+    /// When the last one began, and how long it took.
+    last: (Instant, Duration),
+}
+
+impl Commits {
+    /// Both ends: the scorer's, and what the committer takes from and answers to.
+    pub fn new() -> (Self, Receiver<Commit>, Sender<Duration>) {
+        let ((commits, taken), (answers, done)) = (bounded(1), bounded(1));
+        let last = (Instant::now(), Duration::ZERO);
+        (Self { commits, done, under_way: false, last }, taken, answers)
+    }
+
+    /// Whether the next commit should begin now.
+    pub fn is_due(&mut self, has_alerts: bool) -> bool {
+        if self.under_way
+            && let Ok(took) = self.done.try_recv()
+        {
+            (self.under_way, self.last.1) = (false, took);
+        }
+        let interval = if has_alerts { ALERT_INTERVAL.max(self.last.1 * SHARE).min(INTERVAL) } else { INTERVAL };
+        !self.under_way && self.last.0.elapsed() >= interval
+    }
+
+    /// Begins a commit; the one before is waited for.
+    pub fn begin(&mut self, commit: Commit) {
+        self.wait();
+        // Where the committer has failed the session is on its way out.
+        self.under_way = self.commits.send(commit).is_ok();
+        self.last.0 = Instant::now();
+    }
+
+    /// Waits until nothing is under way.
+    pub fn wait(&mut self) {
+        if std::mem::take(&mut self.under_way) {
+            self.last.1 = self.done.recv().unwrap_or_default();
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What a partition's state is the state of: the record in the changelog that every commit renews beside what changed.
+
+use std::collections::BTreeMap;
+
+use driftline_ingest::TopicPartition;
+use serde::{Deserialize, Serialize};
+
+/// Up to where the records and the control log are in a partition's state.
+///
+/// It is in the same transaction as the group's positions and must agree with them: where it does not, one of the two
+/// was changed by other hands, and going on would score records twice or not at all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// `driftline.ledger/1`.
+    pub schema: String,
+    /// The consumer group whose state it is.
+    pub group: String,
+    /// Control records in the state: the number of the next one.
+    pub control: u64,
+    /// Agents in the state, so that one whose records are missing is missed.
+    pub agents: u64,
+    /// Of each `topic/partition` the offset of the next record.
+    pub positions: BTreeMap<String, i64>,
+}
+
+impl Ledger {
+    /// The key of its record. The engine's keys begin with other bytes ([`driftline_detectors::state`]).
+    pub const KEY: &[u8] = b"ledger";
+    const SCHEMA: &str = "driftline.ledger/1";
+
+    /// A ledger of a group.
+    pub fn new(group: &str, control: u64, agents: u64, positions: BTreeMap<String, i64>) -> Self {
+        Self { schema: Self::SCHEMA.to_owned(), group: group.to_owned(), control, agents, positions }
+    }
+
+    /// As it is written.
+    pub fn encode(&self) -> Vec<u8> {
+        // Plain data always has a JSON form.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is wrong.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let ledger: Self = serde_json::from_slice(bytes).map_err(|error| format!("is no ledger: {error}"))?;
+        match ledger.schema.as_str() {
+            Self::SCHEMA => Ok(ledger),
+            other => Err(format!("is a `{other}`; this program reads `{}`", Self::SCHEMA)),
+        }
+    }
+
+    /// Where a partition is to be read on: where the group stands, or where the state does if the group's position has
+    /// expired; `None` from its beginning.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names both positions where they differ.
+    pub fn agrees(&self, partition: &TopicPartition, committed: Option<i64>) -> Result<Option<i64>, String> {
+        // A partition that nothing was read from has the position 0, which is never committed.
+        let own = self.positions.get(&partition.to_string()).copied().filter(|own| *own > 0);
+        match (own, committed.filter(|committed| *committed > 0)) {
+            (Some(own), Some(committed)) if own != committed => Err(format!(
+                "the group has {partition} read up to offset {committed}, and its state is that of offset {own}"
+            )),
+            (None, Some(committed)) => Err(format!(
+                "the group has {partition} read up to offset {committed}, and its state knows nothing of it"
+            )),
+            (own, _) => Ok(own),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_is_read_as_it_was_written_and_no_other_is() {
+        let ledger = Ledger::new("g", 7, 2, BTreeMap::from([("events/3".to_owned(), 9)]));
+        assert_eq!(Ledger::parse(&ledger.encode()), Ok(ledger.clone()));
+        let later = Ledger { schema: "driftline.ledger/2".to_owned(), ..ledger };
+        assert!(Ledger::parse(&later.encode()).unwrap_err().contains("driftline.ledger/2"));
+        assert!(Ledger::parse(b"{}").is_err());
+    }
+
+    #[test]
+    fn positions_that_were_moved_by_other_hands_are_told() {
+        let ledger = Ledger::new("g", 7, 2, BTreeMap::from([("events/3".to_owned(), 9)]));
+        let partition = TopicPartition::new("events", 3);
+        assert_eq!(ledger.agrees(&partition, Some(9)), Ok(Some(9)));
+        // Positions expire where a group is idle for long; the state knows them still.
+        assert_eq!(ledger.agrees(&partition, None), Ok(Some(9)));
+        assert!(ledger.agrees(&partition, Some(8)).unwrap_err().contains("offset 9"));
+        assert!(ledger.agrees(&TopicPartition::new("other", 3), Some(8)).is_err());
+        assert_eq!(ledger.agrees(&TopicPartition::new("other", 3), Some(0)), Ok(None));
+    }
+}

@@ -11,12 +11,20 @@ pub struct Rules {
     pub limits: Limits,
     /// How far ahead of its reading an event's time may be, in milliseconds.
     pub allowed_earliness_ms: i64,
+    /// Whether `observed_at` in an event is believed: an archive says when its records were read, and a producer must not.
+    pub archived: bool,
 }
 
 impl Rules {
     /// Rules for a format under the settings in force.
     pub fn new(decoder: &'static dyn Decoder, settings: &Settings) -> Self {
-        Self { decoder, limits: settings.limits.clone(), allowed_earliness_ms: settings.allowed_earliness_ms }
+        let Settings { limits, allowed_earliness_ms, .. } = settings;
+        Self { decoder, limits: limits.clone(), allowed_earliness_ms: *allowed_earliness_ms, archived: false }
+    }
+
+    /// The same for records that an archive holds.
+    pub fn archived(self) -> Self {
+        Self { archived: true, ..self }
     }
 }
 
@@ -60,7 +68,7 @@ pub fn read(
         Ok(mut event) => {
             counts.events += 1;
             counts.unknown_fields += u64::from(event.unknown_fields);
-            let observed_at = event.observed_at.unwrap_or(record.observed_at);
+            let observed_at = event.observed_at.filter(|_| rules.archived).unwrap_or(record.observed_at);
             if event.time.since(observed_at) > rules.allowed_earliness_ms {
                 counts.clamped += 1;
                 event.time = observed_at;

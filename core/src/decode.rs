@@ -103,6 +103,7 @@ pub(crate) fn check(record: &[u8], limits: &Limits) -> Result<(), DecodeError> {
         Excess::Record => DecodeError::TooLong { bytes: record.len(), limit: limits.record_bytes },
         Excess::Depth => DecodeError::TooDeep { limit: limits.depth },
         Excess::String => DecodeError::StringTooLong { limit: limits.string_bytes },
+        Excess::Escape => DecodeError::NotJson("`\\u` stands without four hexadecimal digits".to_owned()),
     })
 }
 

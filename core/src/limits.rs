@@ -41,6 +41,9 @@ pub(crate) enum Excess {
     Record,
     Depth,
     String,
+    /// Not past a bound: after `\\u` the parser passes over four bytes of a string that nobody reads, whatever they are. A
+    /// quote among them would end the string for these counts and not for the parser.
+    Escape,
 }
 
 impl Limits {
@@ -53,6 +56,9 @@ impl Limits {
     pub(crate) fn check(&self, record: &[u8]) -> Result<(), Excess> {
         if record.len() > self.record_bytes {
             return Err(Excess::Record);
+        }
+        if !escapes_are_whole(record) {
+            return Err(Excess::Escape);
         }
         // Fewer opening brackets than the bound, wherever they stand, cannot nest deeper than it, and no string is
         // longer than its record: nearly all records pass on this look, which is vector code.
@@ -96,6 +102,20 @@ impl Limits {
     }
 }
 
+/// Whether four hexadecimal digits follow each `\\u`.
+fn escapes_are_whole(mut rest: &[u8]) -> bool {
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        let after = rest.get(at + 1..).unwrap_or_default();
+        if after.first() == Some(&b'u')
+            && !after.get(1..5).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+        {
+            return false;
+        }
+        rest = after.get(1..).unwrap_or_default();
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +132,16 @@ mod tests {
         assert_eq!(small().check(br#"["123456789"]"#), Err(Excess::String));
         assert_eq!(small().check(&[b' '; 1000]), Ok(()));
         assert_eq!(small().check(&[b' '; 1001]), Err(Excess::Record));
+    }
+
+    #[test]
+    fn an_escape_without_its_digits_is_found_wherever_it_stands() {
+        for broken in [r#""\u12"#, r#""\u12" "#, r#""a\\\u00g0""#, r#"{"\u""#] {
+            assert_eq!(small().check(broken.as_bytes()), Err(Excess::Escape), "{broken}");
+        }
+        for whole in [r#""\u00e9""#, r#""\\u12""#, r#""\n\u0041""#, r#""\""#] {
+            assert!(escapes_are_whole(whole.as_bytes()), "{whole}");
+        }
     }
 
     #[test]

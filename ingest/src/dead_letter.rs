@@ -14,6 +14,10 @@ use crate::source::Record;
 /// A record of Kafka's default largest size (1 MiB), with headers, would not fit into a topic that takes no more.
 const MOST_BYTES: usize = (1 << 20) - (64 << 10);
 
+/// Longest key that goes with a dead letter: with the record it must fit into what a topic takes by default, or the
+/// letter could not be written at all.
+const MOST_KEY_BYTES: usize = 16 << 10;
+
 /// What went wrong may quote the record.
 const MOST_ERROR_CHARS: usize = 1000;
 
@@ -70,7 +74,7 @@ impl<'a> DeadLetter<'a> {
         OutRecord {
             topic: topic.into(),
             partition: None,
-            key: self.key.map(<[u8]>::to_vec),
+            key: self.key.map(|key| key.get(..MOST_KEY_BYTES).unwrap_or(key).to_vec()),
             value: Some(self.record.to_vec()),
             headers,
         }

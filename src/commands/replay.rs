@@ -94,7 +94,7 @@ pub fn run(args: &Args, log: &mut impl Write) -> Result<(), CommandError> {
         .map_err(|error| CommandError::Usage(error.to_string()))?;
     let mut dead_letters = args.dead_letters.as_deref().map(create).transpose()?;
     let mut replay = Replay::new(args, &settings)?;
-    let rules = Rules::new(decoder, &replay.settings(&settings));
+    let rules = Rules::new(decoder, &replay.settings(&settings)).archived();
     let (mut counts, started) = (Counts::default(), Instant::now());
     let progress = Progress::bytes(source.progress().map_or(0, |progress| progress.total));
     let mut failed = None;

@@ -561,7 +561,9 @@ fn place(source: &crate::config::KafkaSource, client: &ClientSettings) -> Result
     let partitions = admin
         .partitions(&source.topic)?
         .ok_or_else(|| CommandError::Usage(format!("there is no topic `{}` (source.kafka.topic)", source.topic)))?;
-    let spec = TopicSpec { name: source.internal_topic.clone(), partitions, replication: None, config: Vec::new() };
+    // A record of the source with headers on it is larger than what the source takes.
+    let config = vec![("max.message.bytes".to_owned(), "16777216".to_owned())];
+    let spec = TopicSpec { name: source.internal_topic.clone(), partitions, replication: None, config };
     admin.create(&spec)?;
     let internal = admin.partitions(&source.internal_topic)?.unwrap_or(partitions);
     if internal != partitions {

@@ -60,6 +60,10 @@ pub struct Metrics {
     pub scoring: Histogram,
     /// Seconds that a commit takes.
     pub commit: Histogram,
+    /// 1 while a commit is under way.
+    pub commit_under_way: IntGauge,
+    /// Agents whose state was read back.
+    pub restored: IntCounter,
     /// Times that the work was taken up again from what was committed.
     pub restarts: IntCounter,
     events: IntCounterVec,
@@ -110,6 +114,8 @@ impl Metrics {
                 .seconds("event_time_delay_seconds", "How far the newest event time lies behind the machine's clock."),
             epoch: r.gauge("epoch", "The last epoch that was closed."),
             scoring: r.histogram("scoring_duration_seconds", "From a batch's arrival until all of it is scored."),
+            commit_under_way: r.gauge("commit_under_way", "1 while a commit is under way."),
+            restored: r.counter("restored_agents_total", "Agents whose state was read back from the state topic."),
             restarts: r.counter("restarts_total", "Times that the work was taken up again from what was committed."),
             commit: r.histogram("commit_duration_seconds", "How long a commit takes."),
             events: r.counters("events_total", "Events that were scored, by how the act ended.", &["outcome"]),

@@ -57,7 +57,9 @@ impl Committer {
     pub fn run(mut self, commits: &Receiver<Commit>, done: &Sender<Duration>) -> Result<(), CommandError> {
         for (work, group) in commits {
             let started = Instant::now();
+            self.metrics.commit_under_way.set(1);
             self.commit(work, group.as_ref())?;
+            self.metrics.commit_under_way.set(0);
             self.metrics.commit.observe(started.elapsed().as_secs_f64());
             // Nobody waits for the last one.
             let _ = done.send(started.elapsed());

@@ -222,6 +222,7 @@ impl<'s> Scorer<'s> {
                 tracing::info!("{partition} is read from offset {next}");
                 self.next.insert(partition.clone(), next);
             }
+            self.service.metrics.restored.inc_by(engine.len() as u64);
             self.own(place, engine);
             self.catch_up(place, ledger.map_or(0, |ledger| ledger.control))?;
         }

@@ -1,0 +1,167 @@
+//! What the tests start and ask: a stream's topics, and processes that run over it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use driftline_ingest::testing::Broker;
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_driftline");
+/// Nothing here takes so long unless it is stuck.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Topics of one test, and a folder for what goes with them.
+pub struct Stream {
+    pub broker: &'static Broker,
+    folder: tempfile::TempDir,
+    name: String,
+}
+
+/// A process that runs the stream processor.
+pub struct Instance {
+    pub child: Child,
+    address: String,
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Stream {
+    pub fn new(broker: &'static Broker, name: &str) -> Self {
+        Self { broker, folder: tempfile::tempdir().unwrap(), name: broker.unique(name) }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn topic(&self, name: &str) -> String {
+        format!("{}-{name}", self.name)
+    }
+
+    pub fn driftline(&self, arguments: &[&str]) {
+        let status = Command::new(PROGRAM).args(arguments).status().unwrap();
+        assert!(status.success(), "{arguments:?}");
+    }
+
+    pub fn simulate(&self, arguments: &[&str]) {
+        let (topic, identities) = (self.topic("events"), self.path("identities"));
+        let mut all = vec!["simulate", "--kafka", self.broker.bootstrap(), "--topic", &topic];
+        all.extend(["--partitions", "12", "--identities", identities.to_str().unwrap()]);
+        all.extend(arguments);
+        self.driftline(&all);
+    }
+
+    pub fn run(&self, instance: &str, more: &str) -> Instance {
+        let config = self.path(&format!("{instance}.toml"));
+        let text = format!(
+            "[source.kafka]\nbootstrap = \"{}\"\ntopic = \"{}\"\ngroup = \"{}\"\ninternal_topic = \"{}\"\n\
+             control_topic = \"{}\"\nstate_topic = \"{}\"\n[alerts.kafka]\ntopic = \"{}\"\n[dead_letters.kafka]\ntopic = \"{}\"\n\
+             [detection]\nlevel = 0.9\n[identities]\npath = \"{}\"\n[instance]\nstate = \"{}\"\n\
+             [http]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n{more}",
+            self.broker.bootstrap(),
+            self.topic("events"),
+            self.name,
+            self.topic("internal"),
+            self.topic("control"),
+            self.topic("state"),
+            self.topic("alerts"),
+            self.topic("dead"),
+            self.path("identities").display(),
+            self.path(instance).display(),
+        );
+        std::fs::create_dir_all(self.path("identities")).unwrap();
+        std::fs::write(&config, text).unwrap();
+        let mut child =
+            Command::new(PROGRAM).args(["run", "-c", config.to_str().unwrap()]).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = loop {
+            let line = lines.next().expect("it says where it listens before it ends").unwrap();
+            let log: Value = serde_json::from_str(&line).unwrap();
+            if let Some(address) = log.pointer("/fields/address").or(log.pointer("/address")) {
+                break address.as_str().unwrap().to_owned();
+            }
+        };
+        // The rest is kept from filling the pipe.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
+        Instance { child, address }
+    }
+
+    /// The values of a topic.
+    pub fn dump(&self, topic: &str) -> Vec<Value> {
+        let path = self.path(&format!("{topic}.ndjson"));
+        let topic = self.topic(topic);
+        let out = path.to_str().unwrap();
+        self.driftline(&["dump", "--kafka", self.broker.bootstrap(), "--topic", &topic, "--values", "--out", out]);
+        lines(&path)
+    }
+
+    /// Ids of the alerts that a replay of the topic with the run's control log gives.
+    pub fn replayed(&self) -> Vec<String> {
+        self.dump("control");
+        let (dump, alerts) = (self.path("events.dump"), self.path("replayed.ndjson"));
+        let (topic, control) = (self.topic("events"), self.path("control.ndjson"));
+        let (dump, control) = (dump.to_str().unwrap(), control.to_str().unwrap());
+        self.driftline(&["dump", "--kafka", self.broker.bootstrap(), "--topic", &topic, "--out", dump]);
+        self.driftline(&["replay", dump, "--control", control, "--alerts", alerts.to_str().unwrap()]);
+        ids(&lines(&alerts))
+    }
+}
+
+/// How large something in a test is: `usual`, unless the environment asks for another size.
+#[expect(clippy::disallowed_methods, reason = "a test has no configuration file")]
+pub fn asked_for(variable: &str, usual: u32) -> u32 {
+    std::env::var(variable).ok().and_then(|size| size.parse().ok()).unwrap_or(usual)
+}
+
+pub fn lines(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or(Value::Null)).collect()
+}
+
+pub fn ids(alerts: &[Value]) -> Vec<String> {
+    let mut ids: Vec<String> = alerts.iter().map(|alert| alert["id"].as_str().unwrap().to_owned()).collect();
+    ids.sort();
+    ids
+}
+
+impl Instance {
+    pub fn get(&self, path: &str) -> String {
+        let Ok(mut stream) = TcpStream::connect(&self.address) else { return String::new() };
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// The sum of a metric over its series.
+    pub fn metric(&self, name: &str) -> f64 {
+        let answer = self.get("/metrics");
+        let of = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        answer.lines().filter(of).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    pub fn wait(&mut self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+        let started = Instant::now();
+        while !holds(self) {
+            assert!(started.elapsed() < PATIENCE, "{what} did not come about");
+            assert!(self.child.try_wait().unwrap().is_none(), "the process ended before {what}");
+            std::thread::park_timeout(Duration::from_millis(100));
+        }
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub fn stop(mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+    }
+}

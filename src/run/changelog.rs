@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use driftline_detectors::state::{Restoring, StateRecord};
 use driftline_detectors::{Engine, World};
-use driftline_ingest::kafka::{Admin, ClientSettings, OutRecord, Reader, Start, TopicSpec, Until};
+use driftline_ingest::kafka::{Admin, ClientSettings, OutRecord, Reader, Start, TopicSpec, Until, end_transaction_of};
 use driftline_ingest::{PartitionBatch, Polled, Source, TopicPartition};
 use rayon::prelude::*;
 
@@ -15,6 +15,8 @@ use super::ledger::Ledger;
 use crate::commands::CommandError;
 
 const POLL: Duration = Duration::from_millis(100);
+/// Where nothing more can be read for so long, and there is more, the writer of the transaction that it is in is gone.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A partition's state as it was last committed.
 pub struct Restored {
@@ -61,16 +63,17 @@ impl Changelog {
         Ok(Self { settings: settings.clone(), topic: topic.into(), group: group.to_owned(), written: BTreeMap::new() })
     }
 
-    /// Reads the state of partitions, side by side, up to the last commit. Nobody else may be writing to them.
+    /// Reads the state of partitions, side by side, up to the last commit. Each comes with the transactional id of who has
+    /// committed it last; nobody else may be writing to it, and what they have left open is ended.
     ///
     /// # Errors
     ///
     /// [`CommandError`] where a record is damaged or missing: it says which, and what to do. Nothing is made up for it.
-    pub fn restore(&mut self, places: &[i32]) -> Result<Vec<(i32, Restored)>, CommandError> {
+    pub fn restore(&mut self, places: &BTreeMap<i32, &str>) -> Result<Vec<(i32, Restored)>, CommandError> {
         let started = Instant::now();
         let restored: Vec<(i32, Restored)> = places
             .par_iter()
-            .map(|&place| self.restore_one(place).map(|restored| (place, restored)))
+            .map(|(&place, writer)| self.restore_one(place, writer).map(|restored| (place, restored)))
             .collect::<Result<_, _>>()?;
         let agents: usize = restored.iter().map(|(_, restored)| restored.engine.len()).sum();
         let seconds = started.elapsed().as_secs_f64();
@@ -84,19 +87,26 @@ impl Changelog {
         Ok(restored)
     }
 
-    fn restore_one(&self, place: i32) -> Result<Restored, CommandError> {
+    fn restore_one(&self, place: i32, writer: &str) -> Result<Restored, CommandError> {
         let partition = TopicPartition::new(&*self.topic, place);
         let mut reader = Reader::open(&self.settings, &[(partition.clone(), Start::Beginning)], Until::End, &[])?;
         let mut restoring = Engine::restore(World::default());
         let mut ledger = None;
+        let mut progress = Some(Instant::now());
         loop {
             match reader.poll(POLL)? {
                 Polled::Records(batches) => {
                     for batch in &batches {
                         self.read(batch, &mut restoring, &mut ledger)?;
                     }
+                    progress = progress.map(|_| Instant::now());
                 }
                 Polled::Finished => break,
+                _ if !writer.is_empty() && progress.is_some_and(|at| at.elapsed() >= PATIENCE) => {
+                    tracing::warn!("{partition} waits for a transaction that `{writer}` has left open: ending it");
+                    end_transaction_of(&self.settings, writer)?;
+                    progress = None;
+                }
                 _ => {}
             }
         }

@@ -27,6 +27,9 @@ pub enum Outlet {
     Kafka {
         /// The writer.
         writer: Box<TransactionalWriter>,
+        /// Its transactional id. It stands beside the positions, so that who takes a partition over knows whose
+        /// transaction may still be open.
+        id: String,
         /// The alerts topic; `None` where alerts go to a file.
         alerts: Option<Arc<str>>,
     },
@@ -83,14 +86,14 @@ impl Committer {
             }
             log.sync().map_err(failed)?;
         }
-        if let Outlet::Kafka { writer, alerts } = &mut self.outlet {
+        if let Outlet::Kafka { writer, id, alerts } = &mut self.outlet {
             if let Some(topic) = alerts {
                 work.records.extend(work.alerts.iter().map(|alert| alert_record(topic, alert)));
             }
             let group = group.ok_or_else(|| {
                 CommandError::Failed("records were read, but the consumer group has no member of ours".to_owned())
             })?;
-            commit_transaction(writer, &work, group, &self.readiness)?;
+            commit_transaction(writer, id, &work, group, &self.readiness)?;
         }
         for alert in &work.alerts {
             self.metrics.alerts(&alert.detector, alert.severity).inc();
@@ -101,13 +104,14 @@ impl Committer {
 
 fn commit_transaction(
     writer: &mut TransactionalWriter,
+    id: &str,
     work: &Work,
     group: &GroupMetadata,
     readiness: &Readiness,
 ) -> Result<(), CommandError> {
     let patience = Instant::now() + PATIENCE;
     loop {
-        match writer.commit(&work.positions, "", group, &work.records) {
+        match writer.commit(&work.positions, id, group, &work.records) {
             Ok(()) => {
                 readiness.restore("commit");
                 return Ok(());

@@ -1,6 +1,6 @@
 //! Takes records, scores them, and keeps the control log: the loop that everything else hangs on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use driftline_core::{Alert, Change, ControlRecord, Outcome, Settings, Timestamp, key};
@@ -191,7 +191,7 @@ impl<'s> Scorer<'s> {
     }
 
     /// Takes partitions over: gets back what is known of their agents, and goes on where that was committed.
-    fn take_over(&mut self, assignments: &[Assignment]) -> Result<(), CommandError> {
+    fn take_over<'a>(&mut self, assignments: &'a [Assignment]) -> Result<(), CommandError> {
         for Assignment { partition, committed, expired, .. } in assignments {
             if *expired > 0 {
                 return Err(CommandError::Usage(format!(
@@ -205,8 +205,13 @@ impl<'s> Scorer<'s> {
         }
         // Positions are known, so the transactions before are over: what was decreed in them is there to be read.
         self.follow(true)?;
-        let places: BTreeSet<i32> = assignments.iter().map(|assignment| assignment.partition.partition).collect();
-        let places: Vec<i32> = places.into_iter().filter(|place| !self.owners.contains_key(place)).collect();
+        let placed = |assignment: &'a Assignment| (assignment.partition.partition, assignment.metadata.as_str());
+        let mut places: BTreeMap<i32, &str> = BTreeMap::new();
+        for (place, writer) in assignments.iter().map(placed).filter(|(place, _)| !self.owners.contains_key(place)) {
+            let known = places.entry(place).or_default();
+            // A partition that nothing was read from has no writer's name beside it.
+            *known = if known.is_empty() { writer } else { known };
+        }
         let restored = match &mut self.topics {
             Some(topics) => topics.changelog.restore(&places)?,
             None => Vec::new(),

@@ -135,7 +135,7 @@ impl Service {
         };
         let id = format!("driftline-{}-{}", kafka.group, self.instance.id);
         let writer = Box::new(TransactionalWriter::new(settings, &id)?);
-        Ok(Outlet::Kafka { writer, alerts: self.alerts_topic().map(Arc::from) })
+        Ok(Outlet::Kafka { writer, id, alerts: self.alerts_topic().map(Arc::from) })
     }
 
     fn alerts_topic(&self) -> Option<&str> {

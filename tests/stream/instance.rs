@@ -149,13 +149,28 @@ impl Instance {
         answer.lines().filter(of).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
-    pub fn wait(&mut self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+    pub fn wait(&mut self, what: &str, holds: impl FnMut(&Self) -> bool) {
+        self.wait_looking(Duration::from_millis(100), what, holds);
+    }
+
+    /// Looks without a pause, for what passes in milliseconds.
+    pub fn catch(&mut self, what: &str, holds: impl FnMut(&Self) -> bool) {
+        self.wait_looking(Duration::ZERO, what, holds);
+    }
+
+    fn wait_looking(&mut self, pause: Duration, what: &str, mut holds: impl FnMut(&Self) -> bool) {
         let started = Instant::now();
         while !holds(self) {
             assert!(started.elapsed() < PATIENCE, "{what} did not come about");
             assert!(self.child.try_wait().unwrap().is_none(), "the process ended before {what}");
-            std::thread::park_timeout(Duration::from_millis(100));
+            std::thread::park_timeout(pause);
         }
+    }
+
+    /// kill -9.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Asks it to stop, and waits until it has.

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::error::Failure;
 use super::native::{Client, Consumed, GroupMetadata, Note, Taker, list};
+use super::writer::end_transaction_of;
 use super::{ClientSettings, KafkaError};
 use crate::source::{Assignment, LogEnd, Polled, Source, SourceError, TopicPartition};
 
@@ -18,6 +19,10 @@ const BATCH: usize = 16_384;
 /// How long the coordinator may take for an answer. A position that belongs to an open transaction is known only when
 /// that ends, so the question is asked again at the next poll.
 const ANSWER: Duration = Duration::from_secs(1);
+
+/// A position that is not known for so long belongs to a transaction whose writer is gone: those that live take
+/// milliseconds. Nobody else may be writing to partitions that were given to this member.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Defaults that what is configured goes over.
 const DEFAULTS: &[(&str, &str)] = &[
@@ -65,6 +70,11 @@ pub struct KafkaSource {
     client: Arc<Client>,
     taker: Taker,
     internal: Vec<Arc<str>>,
+    /// Sees positions as they were before a transaction that is still open.
+    before: Arc<Client>,
+    settings: ClientSettings,
+    /// Since when positions have been asked for in vain.
+    waiting: Option<Instant>,
     /// Assigned by the group, and not yet by us.
     assigning: Option<Vec<TopicPartition>>,
     /// To be released by the caller.
@@ -90,6 +100,8 @@ impl KafkaSource {
             ("enable.auto.offset.store", "false"),
             ("isolation.level", "read_committed"),
         ];
+        let uncommitted = [("group.id", group.group.as_str()), ("isolation.level", "read_uncommitted")];
+        let before = Client::new(&settings.client(&[], &uncommitted))?;
         fixed.extend(group.instance.as_deref().map(|instance| ("group.instance.id", instance)));
         let client = Client::new(&settings.client(&[DEFAULTS, classic].concat(), &fixed))?;
         let topics: Vec<&str> = group.topics.iter().map(String::as_str).collect();
@@ -101,6 +113,9 @@ impl KafkaSource {
             taker: Taker::new(client.clone(), BATCH, &internal),
             internal: internal.into_iter().map(Arc::from).collect(),
             client,
+            before,
+            settings: settings.clone(),
+            waiting: None,
             assigning: None,
             revoked: None,
             notes: VecDeque::new(),
@@ -126,7 +141,11 @@ impl KafkaSource {
                 _ => {}
             }
             if let Some(partitions) = &self.assigning {
-                let Some(assignments) = self.start(partitions)? else { return Ok(Some(Polled::Idle)) };
+                let Some(assignments) = self.start(partitions)? else {
+                    self.end_what_nobody_will()?;
+                    return Ok(Some(Polled::Idle));
+                };
+                self.waiting = None;
                 self.assigned.extend(assignments.iter().map(|a| (a.partition.clone(), a.committed.unwrap_or(0))));
                 self.assigning = None;
                 return Ok(Some(Polled::Assigned(assignments)));
@@ -171,6 +190,24 @@ impl KafkaSource {
         }
         self.assign(&list)?;
         Ok(Some(assignments))
+    }
+
+    /// Ends the transactions that hold positions up, where they have done so for long. Their writers' names stand beside
+    /// the positions that they committed before.
+    fn end_what_nobody_will(&mut self) -> Result<(), SourceError> {
+        let since = *self.waiting.get_or_insert_with(Instant::now);
+        let Some(partitions) = self.assigning.as_deref().filter(|_| since.elapsed() >= PATIENCE) else { return Ok(()) };
+        let mut known = list(partitions);
+        if self.before.committed(&mut known, ANSWER).is_err() {
+            return Ok(());
+        }
+        let writers: BTreeSet<String> = known.elements().iter().map(|element| element.metadata().to_owned()).collect();
+        for writer in writers.iter().filter(|writer| !writer.is_empty()) {
+            tracing::warn!("positions wait for a transaction that `{writer}` has left open: ending it");
+            end_transaction_of(&self.settings, writer)?;
+        }
+        self.waiting = None;
+        Ok(())
     }
 
     /// Where the group stands in partitions.

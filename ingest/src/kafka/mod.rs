@@ -20,4 +20,4 @@ pub use producer::Producer;
 pub use reader::{Reader, Start, Until};
 pub use record::OutRecord;
 pub use settings::ClientSettings;
-pub use writer::{CommitError, TransactionalWriter};
+pub use writer::{CommitError, TransactionalWriter, end_transaction_of};

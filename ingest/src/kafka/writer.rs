@@ -254,6 +254,16 @@ impl TransactionalWriter {
     }
 }
 
+/// Ends the transaction that a writer has left open, without effect. The writer is fenced: where it lives after all, its
+/// next commit says so.
+///
+/// # Errors
+///
+/// As [`TransactionalWriter::new`].
+pub fn end_transaction_of(settings: &ClientSettings, transactional_id: &str) -> Result<(), KafkaError> {
+    TransactionalWriter::new(settings, transactional_id).map(drop)
+}
+
 /// Whether another process is at work under the same id, or nobody knows.
 fn unknown(doing: &str, failure: Failure) -> CommitError {
     let fenced = matches!(failure.code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch);

@@ -9,3 +9,4 @@ pub mod logging;
 pub mod metrics;
 mod progress;
 mod run;
+mod store;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use super::CommandError;
 use crate::config::identities;
 use crate::intake::{self, Counts, Rules};
 use crate::progress::Progress;
+use crate::store::{Arguments, Come, Keeper, Output, Progress as Kept};
 
 /// `driftline replay FILES…`.
 #[derive(Debug, clap::Args)]
@@ -52,6 +53,15 @@ pub struct Args {
     /// A fixed p-value level, 0 to 1, instead of the one that the detectors were measured at.
     #[arg(long, conflicts_with = "control")]
     level: Option<f64>,
+    /// A folder in which the replay keeps what it has come to. Killed at any moment and started again with the same
+    /// arguments, it goes on; so it does where the files have grown. Of alerts, scores and dead letters nothing is lost
+    /// and nothing comes twice.
+    #[arg(long, conflicts_with = "control")]
+    state: Option<PathBuf>,
+    /// With --state: commit after so many records, if two seconds have not passed before.
+    #[arg(long, value_name = "RECORDS", requires = "state", default_value_t = 1_000_000,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    commit_every: u64,
 }
 
 /// One engine with the fold of the control log that it has come to.
@@ -67,8 +77,10 @@ struct Replay {
     alerts: AlertLog,
     /// Alerts about many come with the control log, once for each engine that reads it.
     about_many: BTreeSet<uuid::Uuid>,
-    scores: Option<BufWriter<File>>,
+    scores: Option<Output>,
     raised: u64,
+    /// With a state that is kept.
+    keeper: Option<Keeper>,
 }
 
 /// Where clock and epochs come from.
@@ -92,8 +104,8 @@ pub fn run(args: &Args, log: &mut impl Write) -> Result<(), CommandError> {
     let settings = Settings { level: args.level, learn: !args.no_learn, ..Settings::default() };
     let mut source = FileSource::open(&args.files, FileOptions::default())
         .map_err(|error| CommandError::Usage(error.to_string()))?;
-    let mut dead_letters = args.dead_letters.as_deref().map(create).transpose()?;
     let mut replay = Replay::new(args, &settings)?;
+    let mut dead_letters = replay.output(args.dead_letters.as_deref(), |progress| progress.dead_letters)?;
     let rules = Rules::new(decoder, &replay.settings(&settings)).archived();
     let (mut counts, started) = (Counts::default(), Instant::now());
     let progress = Progress::bytes(source.progress().map_or(0, |progress| progress.total));
@@ -103,6 +115,9 @@ pub fn run(args: &Args, log: &mut impl Write) -> Result<(), CommandError> {
             Polled::Records(batches) => {
                 for batch in &batches {
                     replay.take(batch, &rules, &mut counts, dead_letters.as_mut(), &mut failed);
+                }
+                if failed.is_none() && replay.keeper.as_ref().is_some_and(Keeper::is_due) {
+                    replay.commit(&counts, dead_letters.as_mut())?;
                 }
                 progress.set(source.progress().map_or(0, |progress| progress.bytes));
             }
@@ -114,13 +129,13 @@ pub fn run(args: &Args, log: &mut impl Write) -> Result<(), CommandError> {
     if let Some(error) = failed {
         return Err(error);
     }
-    replay.finish()?;
+    replay.finish(&counts, dead_letters.as_mut())?;
     if let Some(mut dead_letters) = dead_letters {
         dead_letters.flush()?;
     }
     let seconds = started.elapsed().as_secs_f64();
     let agents: usize = replay.engines.iter().map(|replayed| replayed.engine.len()).sum();
-    let repeats: u64 = replay.engines.iter().map(|replayed| replayed.engine.counters().repeated).sum();
+    let repeats = replay.repeats();
     writeln!(
         log,
         "{} events of {agents} agents, {} alerts, {} dead letters, {repeats} repeats; {:.1} s, {:.0} events a second",
@@ -130,41 +145,70 @@ pub fn run(args: &Args, log: &mut impl Write) -> Result<(), CommandError> {
         seconds,
         counts.events as f64 / seconds.max(1e-9),
     )?;
+    if let Some(keeper) = &replay.keeper {
+        let hash = replay.engines.iter().fold(0u128, |sum, replayed| sum.wrapping_add(replayed.engine.state_hash()));
+        let Kept { events, alerts, .. } = keeper.progress();
+        writeln!(log, "state {hash:032x}: {events} events and {alerts} alerts in all")?;
+    }
     Ok(())
 }
 
 impl Replay {
     fn new(args: &Args, settings: &Settings) -> Result<Self, CommandError> {
-        let failed = |error: driftline_alerting::log::LogError| CommandError::Failed(error.to_string());
-        let alerts = match args.alerts.as_path() {
-            path if path == Path::new("-") => AlertLog::stdout(),
-            path => {
-                // A replay says anew all that there is to say.
-                File::create(path).map_err(|error| CommandError::file("create", path, &error))?;
-                AlertLog::file(path).map_err(failed)?
+        let mut replay = match (&args.state, &args.control) {
+            (Some(folder), _) => Self::resume(args, settings, folder)?,
+            (None, Some(log)) => {
+                let engines = (0..args.partitions).map(|_| Engine::default()).collect();
+                Self::with(Control::Given(read_control(log)?), engines, alerts_anew(&args.alerts)?, None)
             }
-        };
-        let control = match &args.control {
-            Some(path) => Control::Given(read_control(path)?),
-            None => Control::Made(Box::new(begin(args, settings)?), Timestamp::MIN),
-        };
-        let engines = (0..args.partitions).map(|_| {
-            let conductor = Conductor::default();
-            match &control {
-                Control::Made(conductor, _) => {
-                    Replayed { engine: Engine::new(conductor.world().clone()), conductor: Conductor::default() }
+            (None, None) => {
+                let mut conductor = Conductor::default();
+                for record in begun(args, settings)? {
+                    conductor.fold(&record).map_err(out_of_order)?;
                 }
-                Control::Given(_) => Replayed { engine: Engine::default(), conductor },
+                let engines = (0..args.partitions).map(|_| Engine::new(conductor.world().clone())).collect();
+                let control = Control::Made(Box::new(conductor), Timestamp::MIN);
+                Self::with(control, engines, alerts_anew(&args.alerts)?, None)
             }
-        });
-        Ok(Self {
-            engines: engines.collect(),
-            alerts,
-            about_many: BTreeSet::new(),
-            scores: args.scores.as_deref().map(create).transpose()?,
-            raised: 0,
-            control,
-        })
+        };
+        replay.scores = replay.output(args.scores.as_deref(), |progress| progress.scores)?;
+        Ok(replay)
+    }
+
+    fn with(control: Control, engines: Vec<Engine>, alerts: AlertLog, keeper: Option<Keeper>) -> Self {
+        let replayed = |engine| Replayed { engine, conductor: Conductor::default() };
+        let engines = engines.into_iter().map(replayed).collect();
+        Self { engines, control, alerts, about_many: BTreeSet::new(), scores: None, raised: 0, keeper }
+    }
+
+    /// Goes on from a state that is kept, or begins one.
+    fn resume(args: &Args, settings: &Settings, folder: &Path) -> Result<Self, CommandError> {
+        let begun = begun(args, settings)?;
+        let (keeper, conductor, engines) =
+            Keeper::open(folder, &arguments(args), &begun, args.partitions, args.commit_every)?;
+        let alerts = match args.alerts.as_path() {
+            path if path == Path::new("-") => {
+                keeper.tell(None)??;
+                AlertLog::stdout()
+            }
+            path => {
+                // Locked first, so that nobody else writes what is compared.
+                let alerts = AlertLog::file(path).map_err(|error| CommandError::Failed(error.to_string()))?;
+                keeper.tell(Some(path))?.map_err(|error| CommandError::file("write", path, &error))?;
+                alerts
+            }
+        };
+        let control = Control::Made(Box::new(conductor), keeper.highest());
+        Ok(Self::with(control, engines, alerts, Some(keeper)))
+    }
+
+    /// A file to write to: anew, or after what a state that is kept has counted of it.
+    fn output(&self, path: Option<&Path>, committed: fn(&Kept) -> u64) -> Result<Option<Output>, CommandError> {
+        let Some(path) = path else { return Ok(None) };
+        Ok(Some(match &self.keeper {
+            Some(keeper) => Output::resume(path, committed(keeper.progress()))?,
+            None => Output::create(path).map_err(|error| CommandError::file("create", path, &error))?,
+        }))
     }
 
     /// The settings in force: those of the log, where one is given.
@@ -186,7 +230,7 @@ impl Replay {
         batch: &PartitionBatch,
         rules: &Rules,
         counts: &mut Counts,
-        mut dead_letters: Option<&mut BufWriter<File>>,
+        mut dead_letters: Option<&mut Output>,
         failed: &mut Option<CommandError>,
     ) {
         for i in 0..batch.records.len() {
@@ -194,6 +238,14 @@ impl Replay {
                 return;
             }
             let record = batch.records.get(i);
+            match self.keeper.as_mut().map(|keeper| keeper.is_new(&batch.partition.topic, &record)) {
+                Some(Ok(false)) => continue,
+                Some(Err(error)) => {
+                    *failed = Some(error.into());
+                    return;
+                }
+                Some(Ok(true)) | None => {}
+            }
             let mut lost = None;
             let mut outcome = Ok(());
             intake::read(
@@ -248,6 +300,7 @@ impl Replay {
         let Some(clock) = conductor.clock(*highest) else { return Ok(()) };
         let (control, mut about_many) = conductor.fold(&clock).map_err(out_of_order)?;
         self.engines.iter_mut().for_each(|replayed| replayed.engine.apply(&control));
+        let mut decreed = vec![clock];
         if conductor.hour_is_over() {
             let mut contributed = Contribution::default();
             for replayed in &mut self.engines {
@@ -257,6 +310,10 @@ impl Replay {
             let (control, more) = conductor.fold(&epoch).map_err(out_of_order)?;
             about_many.extend(more);
             self.engines.iter_mut().for_each(|replayed| replayed.engine.apply(&control));
+            decreed.push(epoch);
+        }
+        if let Some(keeper) = &mut self.keeper {
+            decreed.into_iter().for_each(|record| keeper.decreed(record));
         }
         self.raise(about_many)?;
         for place in 0..self.engines.len() {
@@ -305,14 +362,49 @@ impl Replay {
     fn raise(&mut self, alerts: Vec<Alert>) -> Result<(), CommandError> {
         for alert in alerts {
             self.raised += 1;
+            if let Some(keeper) = &mut self.keeper {
+                // It is told once it is committed.
+                keeper.raised(alert);
+                continue;
+            }
             self.alerts.append(&alert).map_err(|error| CommandError::Failed(error.to_string()))?;
         }
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<(), CommandError> {
+    fn repeats(&self) -> u64 {
+        self.engines.iter().map(|replayed| replayed.engine.counters().repeated).sum()
+    }
+
+    /// Commits what has come to the state that is kept, then tells the alerts in it.
+    fn commit(&mut self, counts: &Counts, dead_letters: Option<&mut Output>) -> Result<(), CommandError> {
+        let repeats = self.repeats();
+        let (Some(keeper), Control::Made(_, highest)) = (&mut self.keeper, &self.control) else { return Ok(()) };
+        let length = |out: Option<&mut Output>| out.map_or(Ok(0), Output::sync);
+        let come = Come {
+            highest: *highest,
+            events: counts.events,
+            rejected: counts.rejected,
+            repeats,
+            scores: length(self.scores.as_mut())?,
+            dead_letters: length(dead_letters)?,
+        };
+        let engines = self.engines.iter_mut().map(|replayed| &mut replayed.engine);
+        for alert in keeper.commit(engines, come)? {
+            self.alerts.append(&alert).map_err(|error| CommandError::Failed(error.to_string()))?;
+        }
+        self.alerts.sync().map_err(|error| CommandError::Failed(error.to_string()))
+    }
+
+    fn finish(&mut self, counts: &Counts, dead_letters: Option<&mut Output>) -> Result<(), CommandError> {
         for place in 0..self.engines.len() {
             self.apply_while(place, |_| true)?;
+        }
+        if let Some(keeper) = &self.keeper {
+            keeper.end()?;
+            if keeper.has_news() {
+                self.commit(counts, dead_letters)?;
+            }
         }
         if let Some(scores) = &mut self.scores {
             scores.flush()?;
@@ -321,9 +413,8 @@ impl Replay {
     }
 }
 
-/// The conductor of a replay that makes its own control log: settings and identity documents first.
-fn begin(args: &Args, settings: &Settings) -> Result<Conductor, CommandError> {
-    let mut conductor = Conductor::default();
+/// What a replay that makes its own control log begins with: settings and identity documents.
+fn begun(args: &Args, settings: &Settings) -> Result<Vec<ControlRecord>, CommandError> {
     let mut changes = vec![Change::Settings { settings: settings.clone() }];
     if let Some(folder) = &args.identities {
         let read = identities::read(folder);
@@ -333,11 +424,29 @@ fn begin(args: &Args, settings: &Settings) -> Result<Conductor, CommandError> {
         changes
             .extend(read.documents.into_iter().map(|(_, document)| Change::Identity { document: Box::new(document) }));
     }
-    for change in changes {
-        let record = conductor.record(change);
-        conductor.fold(&record).map_err(out_of_order)?;
+    Ok((0..).zip(changes).map(|(number, change)| ControlRecord::new(number, change)).collect())
+}
+
+/// What decides the outcome of a replay, beside the contents of files.
+fn arguments(args: &Args) -> Arguments {
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    Arguments::default()
+        .and("FILES", Some(args.files.join(" ")))
+        .and("--format", Some(args.format.clone()))
+        .and("--level", args.level.map(|level| level.to_string()))
+        .and("--no-learn", args.no_learn.then(|| "set".to_owned()))
+        .and("--partitions", Some(args.partitions.to_string()))
+        .and("--scores", path(&args.scores))
+        .and("--dead-letters", path(&args.dead_letters))
+}
+
+/// Where alerts go, empty: a replay says anew all that there is to say.
+fn alerts_anew(path: &Path) -> Result<AlertLog, CommandError> {
+    if path == Path::new("-") {
+        return Ok(AlertLog::stdout());
     }
-    Ok(conductor)
+    File::create(path).map_err(|error| CommandError::file("create", path, &error))?;
+    AlertLog::file(path).map_err(|error| CommandError::Failed(error.to_string()))
 }
 
 fn read_control(path: &Path) -> Result<Vec<ControlRecord>, CommandError> {
@@ -379,9 +488,4 @@ fn write_score(out: &mut impl Write, event: &Event<'_>, scored: &Scored) -> Resu
     };
     serde_json::to_writer(&mut *out, &score).map_err(std::io::Error::from)?;
     Ok(out.write_all(b"\n")?)
-}
-
-fn create(path: &Path) -> Result<BufWriter<File>, CommandError> {
-    let file = File::create(path).map_err(|error| CommandError::file("create", path, &error))?;
-    Ok(BufWriter::with_capacity(1 << 20, file))
 }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use driftline_core::{Alert, Event, Severity, Timestamp, key};
+use driftline_core::{Alert, Event, Severity, Timestamp, key, truncate};
 use hashbrown::{HashMap, HashTable};
 
 use crate::agent::{AgentState, Changed};
@@ -24,6 +24,9 @@ use crate::world::World;
 /// Sessions of an agent that may run at once; the longest idle one is ended for a further one.
 const SESSIONS: usize = 64;
 const HOUR_MILLIS: i64 = 3_600_000;
+/// Longest id of an event, in bytes, that is kept as it is. A state that grew with what producers call their events could
+/// grow past what its topic takes.
+const LONGEST_ID: usize = 256;
 
 /// What the engine has counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -111,8 +114,9 @@ impl Engine {
             }
             Seen::Reused => {
                 self.counters.reused_ids += 1;
-                Some(format!("{}~{:032x}", event.id, event.content))
+                Some(told_apart(event))
             }
+            Seen::Never if event.id.len() > LONGEST_ID => Some(told_apart(event)),
             Seen::Never => None,
         };
         let scored = Self::score(
@@ -442,6 +446,11 @@ fn learn(session: &Session, agent: &mut AgentState, world: &World, parts: &mut P
             parts.contribution.category_learned(&agent.tenant, &agent.group, dimension, key);
         }
     }
+}
+
+/// An id that no other event has, and that is short enough to be kept: in sessions, refusals and alerts.
+fn told_apart(event: &Event<'_>) -> String {
+    format!("{}~{:032x}", truncate(&event.id, LONGEST_ID), event.content)
 }
 
 /// One shared copy of a name.

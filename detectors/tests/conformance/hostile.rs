@@ -28,6 +28,9 @@ fn is_bounded(agent: &AgentState) {
     assert!(agent.sessions.len() <= SESSIONS, "{} sessions", agent.sessions.len());
     assert!(agent.denials.len() <= DENIALS, "{} denials", agent.denials.len());
     assert!(agent.sessions.iter().all(|session| session.used().len() < 1024), "a session without end");
+    // As cut, 256 characters and a hash.
+    let longest = agent.sessions.iter().map(|session| session.first_event.len()).max().unwrap_or(0);
+    assert!(longest <= 4 * 256 + 33, "an event's id of {longest} bytes is kept");
 }
 
 fn observe(stage: &mut Stage, event: &Value) {

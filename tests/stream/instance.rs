@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use driftline_ingest::testing::Broker;
@@ -15,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Topics of one test, and a folder for what goes with them.
 pub struct Stream {
+    /// One test at a time: a broker on two cores that many processes leave no time to loses its own leadership.
+    _turn: MutexGuard<'static, ()>,
     pub broker: &'static Broker,
     folder: tempfile::TempDir,
     name: String,
@@ -36,7 +39,9 @@ impl Drop for Instance {
 
 impl Stream {
     pub fn new(broker: &'static Broker, name: &str) -> Self {
-        Self { broker, folder: tempfile::tempdir().unwrap(), name: broker.unique(name) }
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Self { _turn: turn, broker, folder: tempfile::tempdir().unwrap(), name: broker.unique(name) }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

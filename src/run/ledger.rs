@@ -75,7 +75,48 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Offsets of partitions, as they are after each of some commits.
+    fn commits() -> impl Strategy<Value = Vec<BTreeMap<String, i64>>> {
+        let partition = (0..4i32).prop_map(|number| TopicPartition::new("events", number).to_string());
+        prop::collection::vec(prop::collection::btree_map(partition, 0..1_000_000i64, 0..4), 1..8)
+    }
+
+    proptest! {
+        #[test]
+        fn any_ledger_is_read_as_it_was_written(
+            group in ".*", control: u64, agents: u64, positions in prop::collection::btree_map(".*", any::<i64>(), 0..4),
+        ) {
+            let ledger = Ledger::new(&group, control, agents, positions);
+            prop_assert_eq!(Ledger::parse(&ledger.encode()), Ok(ledger));
+        }
+
+        #[test]
+        fn one_that_is_cut_off_is_none(positions in prop::collection::btree_map(".*", any::<i64>(), 0..4), at: prop::sample::Index) {
+            let whole = Ledger::new("g", 1, 2, positions).encode();
+            prop_assert!(Ledger::parse(&whole[..at.index(whole.len())]).is_err());
+        }
+
+        /// Whatever was committed, the ledger of one commit agrees with the positions of that commit and no other.
+        #[test]
+        fn a_ledger_agrees_with_the_positions_of_its_own_commit_alone(commits in commits(), a: prop::sample::Index, b: prop::sample::Index) {
+            let (of_state, of_group) = (a.get(&commits), b.get(&commits));
+            let ledger = Ledger::new("g", 0, 0, of_state.clone());
+            for number in 0..4 {
+                let partition = TopicPartition::new("events", number);
+                let offset = |commit: &BTreeMap<String, i64>| commit.get(&partition.to_string()).copied();
+                let (own, committed) = (offset(of_state).filter(|own| *own > 0), offset(of_group));
+                let same = own == committed.filter(|committed| *committed > 0);
+                match ledger.agrees(&partition, committed) {
+                    Ok(at) => prop_assert!(at == own && (same || committed.is_none_or(|committed| committed == 0))),
+                    Err(_) => prop_assert!(!same),
+                }
+            }
+        }
+    }
 
     #[test]
     fn a_ledger_is_read_as_it_was_written_and_no_other_is() {

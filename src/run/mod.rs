@@ -11,6 +11,8 @@ mod control_log;
 mod identity_folder;
 mod instance;
 mod ledger;
+#[cfg(test)]
+mod model;
 mod owner;
 mod scorer;
 mod service;

@@ -1,5 +1,6 @@
 //! What the tests start and ask: a stream's topics, and processes that run over it.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -10,9 +11,16 @@ use std::time::{Duration, Instant};
 use driftline_ingest::testing::Broker;
 use serde_json::Value;
 
+use crate::table::Row;
+use crate::watch::Watch;
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_driftline");
 /// Nothing here takes so long unless it is stuck.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// An instance that is alive answers well before.
+const ANSWER: Duration = Duration::from_secs(1);
+/// Partitions of a stream's source, and as many of its internal topic.
+const PARTITIONS: usize = 12;
 
 /// Topics of one test, and a folder for what goes with them.
 pub struct Stream {
@@ -21,6 +29,7 @@ pub struct Stream {
     pub broker: &'static Broker,
     folder: tempfile::TempDir,
     name: String,
+    watch: Watch,
 }
 
 /// A process that runs the stream processor.
@@ -41,7 +50,8 @@ impl Stream {
     pub fn new(broker: &'static Broker, name: &str) -> Self {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        Self { _turn: turn, broker, folder: tempfile::tempdir().unwrap(), name: broker.unique(name) }
+        let watch = Watch::new(2 * PARTITIONS);
+        Self { _turn: turn, broker, folder: tempfile::tempdir().unwrap(), name: broker.unique(name), watch }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -58,9 +68,9 @@ impl Stream {
     }
 
     pub fn simulate(&self, arguments: &[&str]) {
-        let (topic, identities) = (self.topic("events"), self.path("identities"));
+        let (topic, identities, partitions) = (self.topic("events"), self.path("identities"), PARTITIONS.to_string());
         let mut all = vec!["simulate", "--kafka", self.broker.bootstrap(), "--topic", &topic];
-        all.extend(["--partitions", "12", "--identities", identities.to_str().unwrap()]);
+        all.extend(["--partitions", &partitions, "--identities", identities.to_str().unwrap()]);
         all.extend(arguments);
         self.driftline(&all);
     }
@@ -97,6 +107,7 @@ impl Stream {
         };
         // The rest is kept from filling the pipe.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
+        self.watch.started(&address);
         Instance { child, address }
     }
 
@@ -119,12 +130,34 @@ impl Stream {
         self.driftline(&["replay", dump, "--control", control, "--alerts", alerts.to_str().unwrap()]);
         ids(&lines(&alerts))
     }
+
+    /// Compares what has become of the stream with an uninterrupted replay of its records and its control log, and adds
+    /// a row to the table: `test` is what was done to the stream, so many times. All instances must have stopped.
+    pub fn prove(&self, test: &'static str, repetitions: u32) {
+        let longest_stall = self.watch.end();
+        let alerts = ids(&self.dump("alerts"));
+        let expected = self.replayed();
+        let (told, due): (BTreeSet<_>, BTreeSet<_>) = (alerts.iter().collect(), expected.iter().collect());
+        let (lost, repeated) = (due.difference(&told).count(), alerts.len() - told.len());
+        Row { test, repetitions, expected: due.len(), lost, repeated, longest_stall }.add();
+        assert_eq!((lost, repeated, told.difference(&due).count()), (0, 0, 0), "lost, repeated, invented");
+    }
 }
 
 /// How large something in a test is: `usual`, unless the environment asks for another size.
 #[expect(clippy::disallowed_methods, reason = "a test has no configuration file")]
 pub fn asked_for(variable: &str, usual: u32) -> u32 {
     std::env::var(variable).ok().and_then(|size| size.parse().ok()).unwrap_or(usual)
+}
+
+/// What an instance answers, if it does.
+pub fn get(address: &str, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(ANSWER)).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
 }
 
 pub fn lines(path: &Path) -> Vec<Value> {
@@ -139,12 +172,16 @@ pub fn ids(alerts: &[Value]) -> Vec<String> {
 }
 
 impl Instance {
+    /// What it answers; nothing where it does not.
     pub fn get(&self, path: &str) -> String {
-        let Ok(mut stream) = TcpStream::connect(&self.address) else { return String::new() };
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        get(&self.address, path).unwrap_or_default()
+    }
+
+    /// Whether all partitions are assigned to it, and their positions at the end.
+    pub fn has_read_all(&self) -> bool {
+        let metrics = self.get("/metrics");
+        let lags: Vec<&str> = metrics.lines().filter(|line| line.starts_with("driftline_lag_records{")).collect();
+        lags.len() == 2 * PARTITIONS && lags.iter().all(|line| line.ends_with(" 0"))
     }
 
     /// The sum of a metric over its series.

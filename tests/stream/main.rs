@@ -4,6 +4,8 @@
 
 mod crashes;
 mod instance;
+mod table;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 

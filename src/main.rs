@@ -29,6 +29,8 @@ enum Command {
     Check(commands::check::Args),
     /// The records of a topic with their positions, to replay them.
     Dump(commands::dump::Args),
+    /// Whether a run's state topic is whole, what it is the state of, and its hash.
+    State(commands::state::Args),
     /// The hash that `result.mentions` holds for an identifier.
     Hash(commands::hash::Args),
 }
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Simulate(args) => commands::simulate::run(args, &mut out),
         Command::Check(args) => commands::check::run(args, &mut out),
         Command::Dump(args) => commands::dump::run(args, &mut out),
+        Command::State(args) => commands::state::run(args, &mut out),
         Command::Hash(args) => commands::hash::run(args, &mut out),
     };
     done(outcome.and_then(|()| Ok(out.flush()?)))

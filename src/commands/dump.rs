@@ -13,21 +13,55 @@ use super::CommandError;
 /// `driftline dump`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Brokers.
-    #[arg(long)]
-    kafka: String,
-    /// The topic.
-    #[arg(long)]
-    topic: String,
+    #[command(flatten)]
+    topic: Topic,
     /// Where to write; `-` is standard output.
     #[arg(long, default_value = "-")]
     out: PathBuf,
     /// Write the records' values alone, a line each: what the control log and alerts topics are for.
     #[arg(long)]
     values: bool,
+}
+
+/// A topic, and how it is reached.
+#[derive(Debug, clap::Args)]
+pub struct Topic {
+    /// Brokers.
+    #[arg(long)]
+    kafka: String,
+    /// The topic.
+    #[arg(long)]
+    topic: String,
     /// A librdkafka setting, `name=value`; may be given several times.
     #[arg(long = "set", value_name = "NAME=VALUE")]
     librdkafka: Vec<String>,
+}
+
+impl Topic {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.topic
+    }
+
+    /// How its brokers are spoken to, and its partitions.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`] where there is no such topic, or the brokers refuse.
+    pub fn open(&self) -> Result<(ClientSettings, Vec<TopicPartition>), CommandError> {
+        let mut librdkafka = BTreeMap::new();
+        for setting in &self.librdkafka {
+            let (name, value) = setting
+                .split_once('=')
+                .ok_or_else(|| CommandError::Usage(format!("--set {setting}: give NAME=VALUE")))?;
+            librdkafka.insert(name.to_owned(), value.to_owned().into());
+        }
+        let settings = ClientSettings::new(&self.kafka, librdkafka)?;
+        let partitions = Admin::new(&settings)?
+            .partitions(&self.topic)?
+            .ok_or_else(|| CommandError::Usage(format!("there is no topic `{}`", self.topic)))?;
+        Ok((settings, (0..partitions).map(|partition| TopicPartition::new(self.topic.as_str(), partition)).collect()))
+    }
 }
 
 /// Writes all committed records that the topic has now.
@@ -36,27 +70,21 @@ pub struct Args {
 ///
 /// [`CommandError`] where the topic is not there, cannot be read, or the output not be written.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
-    let mut librdkafka = BTreeMap::new();
-    for setting in &args.librdkafka {
-        let (name, value) =
-            setting.split_once('=').ok_or_else(|| CommandError::Usage(format!("--set {setting}: give NAME=VALUE")))?;
-        librdkafka.insert(name.to_owned(), value.to_owned().into());
-    }
-    let settings = ClientSettings::new(&args.kafka, librdkafka)?;
-    let partitions = Admin::new(&settings)?
-        .partitions(&args.topic)?
-        .ok_or_else(|| CommandError::Usage(format!("there is no topic `{}`", args.topic)))?;
+    let (settings, partitions) = args.topic.open()?;
     if args.out == Path::new("-") {
-        return write(args, &settings, partitions, out);
+        return write(args, &settings, &partitions, out);
     }
     let mut file = std::fs::File::create(&args.out).map_err(|error| CommandError::file("create", &args.out, &error))?;
-    write(args, &settings, partitions, &mut file)
+    write(args, &settings, &partitions, &mut file)
 }
 
-fn write(args: &Args, settings: &ClientSettings, partitions: i32, out: &mut impl Write) -> Result<(), CommandError> {
-    let all: Vec<_> = (0..partitions)
-        .map(|partition| (TopicPartition::new(args.topic.as_str(), partition), Start::Beginning))
-        .collect();
+fn write(
+    args: &Args,
+    settings: &ClientSettings,
+    partitions: &[TopicPartition],
+    out: &mut impl Write,
+) -> Result<(), CommandError> {
+    let all: Vec<_> = partitions.iter().map(|partition| (partition.clone(), Start::Beginning)).collect();
     let mut reader = Reader::open(settings, &all, Until::End, &[])?;
     let mut out = BufWriter::with_capacity(1 << 20, out);
     loop {

@@ -7,6 +7,7 @@ pub mod hash;
 pub mod replay;
 pub mod run;
 pub mod simulate;
+pub mod state;
 
 use std::path::Path;
 

@@ -145,10 +145,14 @@ pub fn run(args: &Args, log: &mut impl Write) -> Result<(), CommandError> {
         seconds,
         counts.events as f64 / seconds.max(1e-9),
     )?;
-    if let Some(keeper) = &replay.keeper {
-        let hash = replay.engines.iter().fold(0u128, |sum, replayed| sum.wrapping_add(replayed.engine.state_hash()));
-        let Kept { events, alerts, .. } = keeper.progress();
-        writeln!(log, "state {hash:032x}: {events} events and {alerts} alerts in all")?;
+    let hash = || replay.engines.iter().fold(0u128, |sum, replayed| sum.wrapping_add(replayed.engine.state_hash()));
+    match (&replay.keeper, &replay.control) {
+        (Some(keeper), _) => {
+            let Kept { events, alerts, .. } = keeper.progress();
+            writeln!(log, "state {:032x}: {events} events and {alerts} alerts in all", hash())?;
+        }
+        (None, Control::Given(_)) => writeln!(log, "state {:032x}", hash())?,
+        (None, Control::Made(..)) => {}
     }
     Ok(())
 }
@@ -348,10 +352,12 @@ impl Replay {
             while let Some(record) = usize::try_from(replayed.conductor.world().next).ok().and_then(|i| log.get(i))
                 && holds(record)
             {
+                if matches!(record.change, Change::Epoch { .. }) {
+                    // It is in the log already, and the run has taken it at this place.
+                    drop(replayed.engine.take_contribution());
+                }
                 let (control, about_many) = replayed.conductor.fold(record).map_err(out_of_order)?;
                 replayed.engine.apply(&control);
-                // What many do is in the log already.
-                drop(replayed.engine.take_contribution());
                 alerts.extend(about_many.into_iter().filter(|alert| self.about_many.insert(alert.id)));
                 alerts.extend(replayed.engine.take_alerts());
             }

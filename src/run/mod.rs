@@ -10,7 +10,7 @@ mod committer;
 mod control_log;
 mod identity_folder;
 mod instance;
-mod ledger;
+pub(crate) mod ledger;
 #[cfg(test)]
 mod model;
 mod owner;

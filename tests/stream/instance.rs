@@ -62,9 +62,12 @@ impl Stream {
         format!("{}-{name}", self.name)
     }
 
-    pub fn driftline(&self, arguments: &[&str]) {
-        let status = Command::new(PROGRAM).args(arguments).status().unwrap();
-        assert!(status.success(), "{arguments:?}");
+    /// Runs a command, which must succeed; returns what it said.
+    pub fn driftline(&self, arguments: &[&str]) -> String {
+        let output = Command::new(PROGRAM).args(arguments).output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        said
     }
 
     pub fn simulate(&self, arguments: &[&str]) {
@@ -120,27 +123,35 @@ impl Stream {
         lines(&path)
     }
 
-    /// Ids of the alerts that a replay of the topic with the run's control log gives.
-    pub fn replayed(&self) -> Vec<String> {
+    /// An uninterrupted replay of the topic with the run's control log: the ids of its alerts, and the line that tells
+    /// the state's hash.
+    pub fn replayed(&self) -> (Vec<String>, String) {
         self.dump("control");
         let (dump, alerts) = (self.path("events.dump"), self.path("replayed.ndjson"));
         let (topic, control) = (self.topic("events"), self.path("control.ndjson"));
         let (dump, control) = (dump.to_str().unwrap(), control.to_str().unwrap());
         self.driftline(&["dump", "--kafka", self.broker.bootstrap(), "--topic", &topic, "--out", dump]);
-        self.driftline(&["replay", dump, "--control", control, "--alerts", alerts.to_str().unwrap()]);
-        ids(&lines(&alerts))
+        let said = self.driftline(&["replay", dump, "--control", control, "--alerts", alerts.to_str().unwrap()]);
+        (ids(&lines(&alerts)), said.lines().last().unwrap().to_owned())
     }
 
-    /// Compares what has become of the stream with an uninterrupted replay of its records and its control log, and adds
-    /// a row to the table: `test` is what was done to the stream, so many times. All instances must have stopped.
+    /// The line that tells the hash of what the run has left in its state topic.
+    pub fn state(&self) -> String {
+        let said = self.driftline(&["state", "--kafka", self.broker.bootstrap(), "--topic", &self.topic("state")]);
+        said.lines().last().unwrap().to_owned()
+    }
+
+    /// Compares what has become of the stream with an uninterrupted replay of its records and its control log, alert ids
+    /// and state, and adds a row to the table: `test` is what was done to the stream, so many times. All instances must have stopped.
     pub fn prove(&self, test: &'static str, repetitions: u32) {
         let longest_stall = self.watch.end();
         let alerts = ids(&self.dump("alerts"));
-        let expected = self.replayed();
+        let (expected, state) = self.replayed();
         let (told, due): (BTreeSet<_>, BTreeSet<_>) = (alerts.iter().collect(), expected.iter().collect());
         let (lost, repeated) = (due.difference(&told).count(), alerts.len() - told.len());
         Row { test, repetitions, expected: due.len(), lost, repeated, longest_stall }.add();
         assert_eq!((lost, repeated, told.difference(&due).count()), (0, 0, 0), "lost, repeated, invented");
+        assert_eq!(self.state(), state, "the state that the run has left, and that of the replay");
     }
 }
 

@@ -39,7 +39,9 @@ fn a_run_and_its_replay_raise_the_same_alerts() {
     let detectors: BTreeSet<&str> = alerts.iter().map(|alert| alert["detector"].as_str().unwrap()).collect();
     assert!(detectors.is_superset(&BTreeSet::from(["novelty", "rate", "identity", "escalation"])), "{detectors:?}");
 
-    assert_eq!(stream.replayed(), live);
+    let (replayed, state) = stream.replayed();
+    assert_eq!(replayed, live);
+    assert_eq!(stream.state(), state);
     println!("{} alerts, the same live and replayed", live.len());
 }
 

@@ -1,0 +1,110 @@
+//! `driftline state`: whether the state topic of a run is whole, what it is the state of, and its hash.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::time::Duration;
+
+use driftline_core::terminal;
+use driftline_detectors::state::Restoring;
+use driftline_detectors::{Engine, World};
+use driftline_ingest::kafka::{Reader, Start, Until};
+use driftline_ingest::{PartitionBatch, Polled, Source, TopicPartition};
+
+use super::CommandError;
+use super::dump::Topic;
+use crate::run::ledger::Ledger;
+
+/// `driftline state`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    topic: Topic,
+}
+
+/// A partition's records as they are read.
+struct Reading {
+    restoring: Restoring,
+    ledger: Option<Ledger>,
+}
+
+/// Reads the committed records that the topic has now, as an instance does that takes the partitions over, and writes
+/// what they come to. The hash is the one that `replay --control` ends with over the same records and control log.
+///
+/// # Errors
+///
+/// [`CommandError::Usage`] names the record that is damaged, or what is missing.
+pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
+    let (settings, partitions) = args.topic.open()?;
+    let mut readings: BTreeMap<i32, Reading> =
+        partitions.iter().map(|partition| (partition.partition, Reading::new())).collect();
+    let from: Vec<_> = partitions.into_iter().map(|partition| (partition, Start::Beginning)).collect();
+    let mut reader = Reader::open(&settings, &from, Until::End, &[])?;
+    loop {
+        match reader.poll(Duration::from_millis(200))? {
+            Polled::Records(batches) => {
+                for batch in &batches {
+                    readings.entry(batch.partition.partition).or_insert_with(Reading::new).read(batch)?;
+                }
+            }
+            Polled::Finished => break,
+            _ => {}
+        }
+    }
+    let (mut hash, mut agents, mut control, mut groups) = (0u128, 0, 0, BTreeSet::new());
+    let partitions = readings.len();
+    for (partition, reading) in readings {
+        let (engine, ledger) = reading.finish(&TopicPartition::new(args.topic.name(), partition))?;
+        hash = hash.wrapping_add(engine.state_hash());
+        agents += engine.len();
+        if let Some(ledger) = ledger {
+            control = control.max(ledger.control);
+            groups.insert(ledger.group);
+        }
+    }
+    let groups = terminal(&groups.into_iter().collect::<Vec<_>>().join(", ")).into_owned();
+    writeln!(
+        out,
+        "{}: {agents} agents in {partitions} partitions, after {control} control records, of group `{groups}`",
+        args.topic.name()
+    )?;
+    Ok(writeln!(out, "state {hash:032x}")?)
+}
+
+impl Reading {
+    fn new() -> Self {
+        Self { restoring: Engine::restore(World::default()), ledger: None }
+    }
+
+    fn read(&mut self, batch: &PartitionBatch) -> Result<(), CommandError> {
+        for record in batch.iter() {
+            let outcome = match record.key {
+                Some(Ledger::KEY) => Ledger::parse(record.value).map(|ledger| self.ledger = Some(ledger)),
+                Some(key) => {
+                    let value = (!record.value.is_empty()).then_some(record.value);
+                    self.restoring.add(key, value).map_err(|error| error.to_string())
+                }
+                None => Err("has no key".to_owned()),
+            };
+            outcome.map_err(|what| {
+                unusable(&batch.partition, &format!("the record at offset {} {what}", record.offset))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn finish(self, partition: &TopicPartition) -> Result<(Engine, Option<Ledger>), CommandError> {
+        let engine = self.restoring.finish().map_err(|error| unusable(partition, &error.to_string()))?;
+        let held = engine.len() as u64;
+        match self.ledger {
+            None if held > 0 => Err(unusable(partition, "it has agents and no ledger")),
+            Some(ledger) if ledger.agents != held => {
+                Err(unusable(partition, &format!("it has {held} agents and should have {}", ledger.agents)))
+            }
+            ledger => Ok((engine, ledger)),
+        }
+    }
+}
+
+fn unusable(partition: &TopicPartition, what: &str) -> CommandError {
+    CommandError::Usage(format!("the state in {partition} cannot be used: {what}"))
+}

@@ -36,13 +36,13 @@ pub fn report(out: &mut impl Write, broker: &Broker) -> Result<(), Box<dyn Error
     Ok(writeln!(out, "{COMMITS} commits of one position and one record: median {median:.1} ms, worst {worst:.1} ms")?)
 }
 
-/// The member's standing once it has read a record, and so is a member.
+/// The member's standing once it has a partition, and so is a member.
 fn membership(source: &mut KafkaSource) -> Result<GroupMetadata, Box<dyn Error>> {
     let deadline = Instant::now() + PATIENCE;
-    while !matches!(source.poll(Duration::from_secs(1))?, Polled::Records(_)) {
+    while !matches!(source.poll(Duration::from_secs(1))?, Polled::Assigned(_)) {
         if Instant::now() >= deadline {
-            return Err("the record to be committed does not come".into());
+            return Err("the group assigns no partition".into());
         }
     }
-    Ok(source.group_metadata().ok_or("a member that reads is in no group")?)
+    Ok(source.group_metadata().ok_or("a member that has a partition is in no group")?)
 }

@@ -23,15 +23,23 @@ pub fn time(
     let (mut started, mut seen, mut good) = (None, 0, 0);
     let mut latest = Instant::now();
     while seen < events {
-        if let Polled::Records(batches) = source.poll(POLL)? {
-            latest = Instant::now();
-            started.get_or_insert(latest);
-            for batch in &batches {
-                seen += batch.records.len() as u64;
-                good += batch.iter().map(&mut each).filter(|good| *good).count() as u64;
+        match source.poll(POLL)? {
+            Polled::Records(batches) => {
+                latest = Instant::now();
+                started.get_or_insert(latest);
+                for batch in &batches {
+                    seen += batch.records.len() as u64;
+                    good += batch.iter().map(&mut each).filter(|good| *good).count() as u64;
+                }
             }
-        } else if latest.elapsed() >= PATIENCE {
-            return Err(format!("{topic} brings no more records after {seen} of {events}").into());
+            Polled::Assigned(assignments) => {
+                let at: Vec<_> = assignments.into_iter().map(|it| (it.partition, it.committed)).collect();
+                source.begin(&at)?;
+            }
+            _ if latest.elapsed() >= PATIENCE => {
+                return Err(format!("{topic} brings no more records after {seen} of {events}").into());
+            }
+            _ => {}
         }
     }
     let took = started.map_or(Duration::ZERO, |started| started.elapsed());

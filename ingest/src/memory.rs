@@ -79,8 +79,9 @@ impl Records for OwnedRecords {
 /// let partition = TopicPartition::new("agent-events", 0);
 /// let mut source = MemorySource::new(100);
 /// source.append(&partition, None, b"{}", Timestamp::MIN);
-/// source.assign(&[partition]);
+/// source.assign(&[partition.clone()]);
 /// assert!(matches!(source.poll(Duration::ZERO)?, Polled::Assigned(_)));
+/// source.begin(&[(partition, None)])?;
 /// let Polled::Records(batches) = source.poll(Duration::ZERO)? else { panic!() };
 /// assert_eq!(batches[0].records.get(0).value, b"{}");
 /// assert!(matches!(source.poll(Duration::ZERO)?, Polled::Idle));
@@ -89,7 +90,7 @@ impl Records for OwnedRecords {
 pub struct MemorySource {
     batch: usize,
     logs: BTreeMap<TopicPartition, Vec<OwnedRecord>>,
-    /// The next offset to hand out, of each partition that is assigned.
+    /// The next offset to hand out, of each partition that was started.
     next: BTreeMap<TopicPartition, usize>,
     pending: VecDeque<Polled>,
     /// Revoked and not yet released.
@@ -131,9 +132,8 @@ impl MemorySource {
         offset
     }
 
-    /// Assigns partitions from their beginning; a later [`Source::seek`] starts them elsewhere.
+    /// Assigns partitions, which nobody has committed a position of.
     pub fn assign(&mut self, partitions: &[TopicPartition]) {
-        self.next.extend(partitions.iter().map(|partition| (partition.clone(), 0)));
         let assignments = partitions.iter().cloned();
         let assignments =
             assignments.map(|partition| Assignment { partition, committed: None, metadata: String::new(), expired: 0 });
@@ -182,6 +182,12 @@ impl Source for MemorySource {
         Ok(())
     }
 
+    fn begin(&mut self, at: &[(TopicPartition, Option<i64>)]) -> Result<(), SourceError> {
+        let offset = |offset: Option<i64>| offset.and_then(|offset| usize::try_from(offset).ok()).unwrap_or(0);
+        self.next.extend(at.iter().map(|(partition, at)| (partition.clone(), offset(*at))));
+        Ok(())
+    }
+
     fn seek(&mut self, to: &[(TopicPartition, i64)]) -> Result<(), SourceError> {
         for (partition, offset) in to {
             let next = usize::try_from(*offset).ok().and_then(|o| Some((self.next.get_mut(partition)?, o)));
@@ -213,6 +219,8 @@ mod tests {
         }
         source.assign(&partitions);
         source.poll(Duration::ZERO).unwrap();
+        assert!(matches!(source.poll(Duration::ZERO).unwrap(), Polled::Idle), "read before it was begun");
+        source.begin(&partitions.clone().map(|partition| (partition, None))).unwrap();
         source.poll(Duration::ZERO).unwrap();
         source.revoke(&partitions[..1]);
         for _ in 0..2 {

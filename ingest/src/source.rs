@@ -107,13 +107,12 @@ impl fmt::Debug for PartitionBatch {
 pub struct Assignment {
     /// The partition.
     pub partition: TopicPartition,
-    /// The committed position: the offset of the next record to read. `None` where nobody committed one yet, and the
-    /// source starts at the beginning.
+    /// The committed position: the offset of the next record to read. `None` where nobody committed one yet.
     pub committed: Option<i64>,
     /// What the last committer wrote beside the position; empty where it wrote nothing.
     pub metadata: String,
     /// Offsets from the committed position to the start of the log: at most so many records were removed by retention
-    /// before anybody read them. The source goes on after them.
+    /// before anybody read them.
     pub expired: u64,
 }
 
@@ -122,7 +121,8 @@ pub struct Assignment {
 pub enum Polled {
     /// Records: at most one batch a partition.
     Records(Vec<PartitionBatch>),
-    /// Partitions that are read from now on, beside those that already were.
+    /// Partitions that are this member's from now on, beside those that already were. None of them is read before
+    /// [`Source::begin`]; the others go on meanwhile.
     Assigned(Vec<Assignment>),
     /// Partitions that another member is to have: drain them, commit, then call [`Source::release`]. Until then every
     /// poll gives this again and no records.
@@ -171,7 +171,17 @@ pub trait Source: Send {
     /// As [`Source::poll`].
     fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), SourceError>;
 
-    /// Goes on at these offsets, each in a partition that is assigned: back to the committed position after an abort,
+    /// Begins to read partitions that a poll gave as assigned, each at an offset; `None` stands for the source's own
+    /// beginning. To be called once for each, unless it was taken back before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::poll`], and for a partition that is not assigned.
+    fn begin(&mut self, _at: &[(TopicPartition, Option<i64>)]) -> Result<(), SourceError> {
+        Ok(())
+    }
+
+    /// Goes on at these offsets, each in a partition that is being read: back to the committed position after an abort,
     /// or past what was already done.
     ///
     /// # Errors

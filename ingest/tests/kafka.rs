@@ -35,11 +35,20 @@ fn poll_until<S: Source>(source: &mut S, mut enough: impl FnMut(&Polled) -> bool
     let deadline = Instant::now() + PATIENCE;
     loop {
         let polled = source.poll(POLL).unwrap();
+        if let Polled::Assigned(assignments) = &polled {
+            begin(source, assignments);
+        }
         if enough(&polled) {
             return;
         }
         assert!(Instant::now() < deadline, "still waiting; the last poll brought {polled:?}");
     }
+}
+
+/// Reads on where the group stands, past what retention has removed.
+fn begin<S: Source>(source: &mut S, assignments: &[Assignment]) {
+    let at = |a: &Assignment| (a.partition.clone(), a.committed.map(|offset| offset + a.expired.cast_signed()));
+    source.begin(&assignments.iter().map(at).collect::<Vec<_>>()).unwrap();
 }
 
 fn assignments(source: &mut KafkaSource) -> Vec<Assignment> {
@@ -206,7 +215,8 @@ fn what_the_broker_refuses_aborts_the_transaction_and_the_writer_goes_on() {
 fn a_second_writer_with_the_same_id_fences_the_first() {
     let Some(broker) = broker() else { return };
     let (topic, out) = (broker.topic("source", 1, &[]), broker.topic("out", 1, &[]));
-    let source = join(broker, &broker.unique("group"), &topic);
+    let mut source = join(broker, &broker.unique("group"), &topic);
+    assignments(&mut source);
     let id = broker.unique("writer");
     let mut first = TransactionalWriter::new(&broker.settings(), &id).unwrap();
     let mut second = TransactionalWriter::new(&broker.settings(), &id).unwrap();
@@ -250,6 +260,7 @@ fn a_second_member_gets_its_share_after_the_first_has_committed_and_gives_it_bac
             other => panic!("{other:?}"),
         }
         if let Polled::Assigned(assignments) = second.poll(POLL).unwrap() {
+            begin(&mut second, &assignments);
             moved = assignments;
         }
     }
@@ -272,6 +283,55 @@ fn a_second_member_gets_its_share_after_the_first_has_committed_and_gives_it_bac
     assert!(left.elapsed() < Duration::from_secs(8), "{:?}", left.elapsed());
 }
 
+#[test]
+fn a_partition_is_not_read_before_it_is_begun_and_the_others_go_on_meanwhile() {
+    let Some(broker) = broker() else { return };
+    for protocol in ["classic", "consumer"] {
+        let topic = broker.topic("begin", 2, &[]);
+        write_to(broker, &topic, 0, &["a", "b"]);
+        write_to(broker, &topic, 1, &["x", "y"]);
+        let settings = broker.settings_with(&[("group.protocol", protocol)]);
+        let group = group(&broker.unique("group"), &[&topic]);
+        let mut source = KafkaSource::open(&settings, &group).unwrap();
+        let partitions = [0, 1].map(|partition| TopicPartition::new(&*topic, partition));
+        let assigned = loop {
+            if let Polled::Assigned(assigned) = source.poll(POLL).unwrap() {
+                break assigned;
+            }
+        };
+        assert_eq!(assigned.len(), 2);
+        assert!(source.seek(&[(partitions[0].clone(), 1)]).is_err(), "it is not read yet");
+        source.begin(&[(partitions[0].clone(), Some(1))]).unwrap();
+        assert_eq!(values(&read(&mut source, 1)), ["b"]);
+        for _ in 0..3 {
+            assert!(matches!(source.poll(POLL).unwrap(), Polled::Idle), "read before it was begun");
+        }
+        source.begin(&[(partitions[1].clone(), None)]).unwrap();
+        assert_eq!(values(&read(&mut source, 2)), ["x", "y"]);
+        assert!(source.begin(&[(partitions[1].clone(), None)]).is_err(), "it was begun before");
+        // One that was never begun is given up like any other.
+        let mut other = KafkaSource::open(&settings, &group).unwrap();
+        let given = loop {
+            match source.poll(POLL).unwrap() {
+                Polled::Revoked(partitions) => source.release(&partitions).unwrap(),
+                Polled::Lost(partitions) => panic!("{partitions:?}"),
+                _ => {}
+            }
+            if let Polled::Assigned(given) = other.poll(POLL).unwrap() {
+                break given;
+            }
+        };
+        drop(other);
+        let back = loop {
+            match source.poll(POLL).unwrap() {
+                Polled::Assigned(back) => break back,
+                polled => assert!(matches!(polled, Polled::Idle), "{polled:?}"),
+            }
+        };
+        assert_eq!(back, given);
+    }
+}
+
 /// Members of one group, polled in turn, that let go of what they are asked for.
 struct Members {
     members: [KafkaSource; 2],
@@ -290,7 +350,10 @@ impl Members {
                         held.retain(|partition| !partitions.contains(partition));
                         member.release(&partitions).unwrap();
                     }
-                    Polled::Assigned(assignments) => held.extend(assignments.into_iter().map(|a| a.partition)),
+                    Polled::Assigned(assignments) => {
+                        begin(member, &assignments);
+                        held.extend(assignments.into_iter().map(|a| a.partition));
+                    }
                     Polled::Records(batches) => {
                         let values = owned(&batches).map(|(_, record)| String::from_utf8(record.value).unwrap());
                         self.values.extend(values);

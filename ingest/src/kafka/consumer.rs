@@ -2,27 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::error::Failure;
-use super::native::{Client, Consumed, GroupMetadata, Note, Taker, list};
-use super::writer::end_transaction_of;
+use super::native::{Client, Consumed, GroupMetadata, Membership, Note, Taker};
+use super::standing::{Inquiry, Standing};
 use super::{ClientSettings, KafkaError};
-use crate::source::{Assignment, LogEnd, Polled, Source, SourceError, TopicPartition};
+use crate::source::{LogEnd, Polled, Source, SourceError, TopicPartition};
 
 /// Records taken at a time: enough that they come from several partitions, which are worked on side by side.
 const BATCH: usize = 16_384;
-
-/// How long the coordinator may take for an answer. A position that belongs to an open transaction is known only when
-/// that ends, so the question is asked again at the next poll.
-const ANSWER: Duration = Duration::from_secs(1);
-
-/// A position that is not known for so long belongs to a transaction whose writer is gone: those that live take
-/// milliseconds. Nobody else may be writing to partitions that were given to this member.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Defaults that what is configured goes over.
 const DEFAULTS: &[(&str, &str)] = &[
@@ -38,12 +30,14 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("fetch.queue.backoff.ms", "5"),
 ];
 
-/// Defaults of the classic group protocol; the new one (`group.protocol=consumer`) knows neither.
+/// Defaults of the classic group protocol; the new one (`group.protocol=consumer`) knows none of them.
 const CLASSIC: &[(&str, &str)] = &[
     // Only partitions that move stop, and the others go on.
     ("partition.assignment.strategy", "cooperative-sticky"),
     // After so long without a heartbeat, a member's partitions go to the others.
     ("session.timeout.ms", "6000"),
+    // A member learns of a rebalance by its next heartbeat: with librdkafka's 3 s, that is what most take-overs would take.
+    ("heartbeat.interval.ms", "1000"),
 ];
 
 /// What is read, and as whom.
@@ -70,19 +64,17 @@ pub struct KafkaSource {
     client: Arc<Client>,
     taker: Taker,
     internal: Vec<Arc<str>>,
-    /// Sees positions as they were before a transaction that is still open.
-    before: Arc<Client>,
-    settings: ClientSettings,
-    /// Since when positions have been asked for in vain.
-    waiting: Option<Instant>,
-    /// Assigned by the group, and not yet by us.
-    assigning: Option<Vec<TopicPartition>>,
+    standing: Standing,
+    /// Where the group stands in partitions that it has given to this member.
+    inquiries: Vec<Inquiry>,
+    /// Handed out as assigned, and not started yet.
+    given: BTreeSet<TopicPartition>,
     /// To be released by the caller.
     revoked: Option<Polled>,
     /// Rebalances and failures that wait for the ones before them.
     notes: VecDeque<Note>,
-    /// Where each partition that is assigned was started; 0 where nobody had committed a position.
-    assigned: BTreeMap<TopicPartition, i64>,
+    /// Where each partition that is read was started; 0 where nobody had committed a position.
+    started: BTreeMap<TopicPartition, i64>,
 }
 
 impl KafkaSource {
@@ -100,8 +92,6 @@ impl KafkaSource {
             ("enable.auto.offset.store", "false"),
             ("isolation.level", "read_committed"),
         ];
-        let uncommitted = [("group.id", group.group.as_str()), ("isolation.level", "read_uncommitted")];
-        let before = Client::new(&settings.client(&[], &uncommitted))?;
         fixed.extend(group.instance.as_deref().map(|instance| ("group.instance.id", instance)));
         let client = Client::new(&settings.client(&[DEFAULTS, classic].concat(), &fixed))?;
         let topics: Vec<&str> = group.topics.iter().map(String::as_str).collect();
@@ -112,21 +102,25 @@ impl KafkaSource {
         Ok(Self {
             taker: Taker::new(client.clone(), BATCH, &internal),
             internal: internal.into_iter().map(Arc::from).collect(),
+            standing: Standing::new(client.clone(), &group.group, settings)?,
             client,
-            before,
-            settings: settings.clone(),
-            waiting: None,
-            assigning: None,
+            inquiries: Vec::new(),
+            given: BTreeSet::new(),
             revoked: None,
             notes: VecDeque::new(),
-            assigned: BTreeMap::new(),
+            started: BTreeMap::new(),
         })
     }
 
     /// The member's standing in its group, for the commit that moves the group's position; to be taken anew for each.
-    /// `None` where the member has not joined yet.
+    /// `None` where the member has not joined yet, or the group has given it up.
     pub fn group_metadata(&self) -> Option<GroupMetadata> {
-        self.client.group_metadata()
+        self.membership().now()
+    }
+
+    /// For whoever commits on another thread: tells the member's standing at any time.
+    pub fn membership(&self) -> Membership {
+        Membership::of(&self.client)
     }
 
     /// What is to be done before records are taken again: a rebalance, or a failure of the client.
@@ -140,28 +134,38 @@ impl KafkaSource {
                 Some(Polled::Lost(partitions)) => return Ok(Some(Polled::Lost(partitions.clone()))),
                 _ => {}
             }
-            if let Some(partitions) = &self.assigning {
-                let Some(assignments) = self.start(partitions)? else {
-                    self.end_what_nobody_will()?;
-                    return Ok(Some(Polled::Idle));
-                };
-                self.waiting = None;
-                self.assigned.extend(assignments.iter().map(|a| (a.partition.clone(), a.committed.unwrap_or(0))));
-                self.assigning = None;
-                return Ok(Some(Polled::Assigned(assignments)));
-            }
             match self.notes.pop_front() {
-                None => return Ok(None),
-                Some(Note::Assign(partitions)) if partitions.is_empty() => self.assign(&TopicPartitionList::new())?,
-                Some(Note::Assign(partitions)) => self.assigning = Some(self.with_internal(partitions)),
+                None => return self.answered(),
+                Some(Note::Assign(partitions)) => {
+                    // librdkafka stops all partitions until a rebalance is answered. So it is answered at once, with
+                    // nothing, and the new ones are read when the caller starts them.
+                    passing(self.client.assign(&TopicPartitionList::new()), "taking partitions over")?;
+                    if !partitions.is_empty() {
+                        self.inquiries.push(self.standing.ask(self.with_internal(partitions))?);
+                    }
+                }
                 Some(Note::Revoke { partitions, .. }) if partitions.is_empty() => self.unassign(&[])?,
                 Some(Note::Revoke { partitions, lost }) => {
                     let partitions = self.with_internal(partitions);
+                    self.inquiries.iter_mut().for_each(|inquiry| inquiry.forget(&partitions));
+                    self.inquiries.retain(|inquiry| !inquiry.is_over());
                     self.revoked = Some(if lost { Polled::Lost(partitions) } else { Polled::Revoked(partitions) });
                 }
                 Some(Note::Failed(failure)) => return Err(KafkaError::broker("reading from Kafka", failure).into()),
             }
         }
+    }
+
+    /// Partitions of which it is known by now where the group stands.
+    fn answered(&mut self) -> Result<Option<Polled>, SourceError> {
+        let answers = self.inquiries.iter().enumerate();
+        let Some((i, answer)) = answers.filter_map(|(i, inquiry)| Some((i, inquiry.answer()?))).next() else {
+            return Ok(None);
+        };
+        self.inquiries.remove(i);
+        let assignments = answer?;
+        self.given.extend(assignments.iter().map(|assignment| assignment.partition.clone()));
+        Ok(Some(Polled::Assigned(assignments)))
     }
 
     /// The partitions, and those of the internal topics that go with them.
@@ -170,75 +174,6 @@ impl KafkaSource {
         let internal = |topic: &Arc<str>| numbers.iter().map(|&n| TopicPartition::new(topic.clone(), n)).collect();
         let more: Vec<Vec<TopicPartition>> = self.internal.iter().map(internal).collect();
         partitions.into_iter().chain(more.into_iter().flatten()).collect()
-    }
-
-    /// Finds out where the group stands and starts to read there; `None` where that is not known yet.
-    fn start(&self, partitions: &[TopicPartition]) -> Result<Option<Vec<Assignment>>, SourceError> {
-        let assignments = match self.standing(partitions) {
-            Ok(assignments) => assignments,
-            Err(error) if error.is_retriable() => {
-                tracing::info!("waiting: {error}");
-                return Ok(None);
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let mut list = TopicPartitionList::with_capacity(assignments.len());
-        for Assignment { partition, committed, expired, .. } in &assignments {
-            let start = committed.map_or(Offset::Invalid, |offset| Offset::Offset(offset + expired.cast_signed()));
-            list.add_partition_offset(&partition.topic, partition.partition, start)
-                .map_err(|error| KafkaError::from_client(format!("starting to read {partition}"), error))?;
-        }
-        self.assign(&list)?;
-        Ok(Some(assignments))
-    }
-
-    /// Ends the transactions that hold positions up, where they have done so for long. Their writers' names stand beside
-    /// the positions that they committed before.
-    fn end_what_nobody_will(&mut self) -> Result<(), SourceError> {
-        let since = *self.waiting.get_or_insert_with(Instant::now);
-        let Some(partitions) = self.assigning.as_deref().filter(|_| since.elapsed() >= PATIENCE) else { return Ok(()) };
-        let mut known = list(partitions);
-        if self.before.committed(&mut known, ANSWER).is_err() {
-            return Ok(());
-        }
-        let writers: BTreeSet<String> = known.elements().iter().map(|element| element.metadata().to_owned()).collect();
-        for writer in writers.iter().filter(|writer| !writer.is_empty()) {
-            tracing::warn!("positions wait for a transaction that `{writer}` has left open: ending it");
-            end_transaction_of(&self.settings, writer)?;
-        }
-        self.waiting = None;
-        Ok(())
-    }
-
-    /// Where the group stands in partitions.
-    fn standing(&self, partitions: &[TopicPartition]) -> Result<Vec<Assignment>, KafkaError> {
-        let doing = "asking for the group's positions";
-        let mut list = list(partitions);
-        self.client.committed(&mut list, ANSWER).map_err(|failure| KafkaError::broker(doing, failure))?;
-        let mut assignments = Vec::with_capacity(partitions.len());
-        for element in list.elements() {
-            element.error().map_err(|error| KafkaError::from_client(doing, error))?;
-            let partition = TopicPartition::new(element.topic(), element.partition());
-            let committed = element.offset().to_raw().filter(|offset| *offset >= 0);
-            let expired = match committed {
-                Some(offset) => {
-                    let ends = self.client.query_ends(&partition, ANSWER);
-                    let (first, _) =
-                        ends.map_err(|f| KafkaError::broker(format!("asking where {partition} starts"), f))?;
-                    u64::try_from(first - offset).unwrap_or(0)
-                }
-                None => 0,
-            };
-            if expired > 0 {
-                tracing::error!("{partition}: retention has removed {expired} offsets that nobody had read");
-            }
-            assignments.push(Assignment { partition, committed, metadata: element.metadata().to_owned(), expired });
-        }
-        Ok(assignments)
-    }
-
-    fn assign(&self, list: &TopicPartitionList) -> Result<(), SourceError> {
-        passing(self.client.assign(list), "taking partitions over")
     }
 
     fn unassign(&self, partitions: &[TopicPartition]) -> Result<(), SourceError> {
@@ -283,40 +218,61 @@ impl Source for KafkaSource {
             return Ok(());
         }
         self.revoked = None;
-        for partition in &released {
-            self.assigned.remove(partition);
+        self.given.retain(|partition| !released.contains(partition));
+        let read: Vec<_> = released.into_iter().filter(|partition| self.started.remove(partition).is_some()).collect();
+        self.unassign(&read)
+    }
+
+    fn begin(&mut self, at: &[(TopicPartition, Option<i64>)]) -> Result<(), SourceError> {
+        let mut list = TopicPartitionList::with_capacity(at.len());
+        let mut add = |partition: &TopicPartition, offset: Option<i64>| {
+            list.add_partition_offset(
+                &partition.topic,
+                partition.partition,
+                offset.map_or(Offset::Invalid, Offset::Offset),
+            )
+            .map_err(|error| KafkaError::from_client(format!("starting to read {partition}"), error))
+        };
+        if !self.client.is_cooperative() {
+            // The eager protocol knows the assignment as a whole only: those that are read go on where they are.
+            for (partition, start) in &self.started {
+                add(partition, Some(self.client.position(partition).unwrap_or(*start)))?;
+            }
         }
-        self.unassign(&released)
+        for (partition, offset) in at {
+            if !self.given.remove(partition) {
+                let (partition, offset) = (partition.clone(), offset.unwrap_or(0));
+                return Err(SourceError::Seek { partition, offset, why: "the partition is not assigned" });
+            }
+            add(partition, *offset)?;
+            self.started.insert(partition.clone(), offset.unwrap_or(0));
+        }
+        self.client.assign(&list).map_err(|failure| KafkaError::broker("starting to read partitions", failure))?;
+        Ok(())
     }
 
     fn seek(&mut self, to: &[(TopicPartition, i64)]) -> Result<(), SourceError> {
-        if let Some((partition, offset)) = to.iter().find(|(partition, _)| !self.assigned.contains_key(partition)) {
+        if let Some((partition, offset)) = to.iter().find(|(partition, _)| !self.started.contains_key(partition)) {
             let (partition, offset) = (partition.clone(), *offset);
             return Err(SourceError::Seek { partition, offset, why: "the partition is not assigned" });
         }
         seek(&self.client, to)?;
-        self.assigned.extend(to.iter().cloned());
+        self.started.extend(to.iter().cloned());
         Ok(())
     }
 
     fn log_end(&self, partition: &TopicPartition) -> Option<LogEnd> {
-        log_end(&self.client, partition, *self.assigned.get(partition)?)
+        log_end(&self.client, partition, *self.started.get(partition)?)
     }
 }
 
 impl Drop for KafkaSource {
     fn drop(&mut self) {
-        if self.assigning.is_some() {
-            let _ = self.client.assign(&TopicPartitionList::new());
-        }
-        if let Some(Polled::Revoked(partitions) | Polled::Lost(partitions)) = &self.revoked {
-            let _ = self.client.unassign(partitions);
-        }
-        // The group knows nothing of these, and takes back only its own.
-        let internal = |partition: &&TopicPartition| self.internal.contains(&partition.topic);
-        let internal: Vec<TopicPartition> = self.assigned.keys().filter(internal).cloned().collect();
-        if !internal.is_empty() {
-            let _ = self.client.unassign(&internal);
+        // The group knows neither what was read of the internal topics nor what was not started yet: what librdkafka is
+        // to take back is told to it here.
+        let read: Vec<TopicPartition> = self.started.keys().cloned().collect();
+        if self.revoked.is_some() || !read.is_empty() {
+            let _ = self.client.unassign(&read);
         }
         self.client.close();
     }

@@ -9,12 +9,13 @@ mod producer;
 mod reader;
 mod record;
 mod settings;
+mod standing;
 mod writer;
 
 pub use admin::{Admin, TopicSpec};
 pub use consumer::{GroupSettings, KafkaSource};
 pub use error::{Failure, KafkaError};
-pub use native::GroupMetadata;
+pub use native::{GroupMetadata, Membership};
 pub use partitioner::{Keyed, partition_of};
 pub use producer::Producer;
 pub use reader::{Reader, Start, Until};

@@ -123,6 +123,12 @@ impl Client {
         check(unsafe { rd::rd_kafka_subscribe(self.ptr(), list.ptr()) })
     }
 
+    /// Whether the group moves single partitions rather than all at once. Known from the first rebalance on.
+    pub fn is_cooperative(&self) -> bool {
+        // SAFETY: the client is alive.
+        unsafe { is_cooperative(self.ptr()) }
+    }
+
     /// Starts to read partitions at the offsets in the list, beside those that are read.
     pub fn assign(&self, list: &TopicPartitionList) -> Result<(), Failure> {
         // SAFETY: both are alive; the list is only read, and the error object is ours.

@@ -1,6 +1,7 @@
 //! A consumer's standing in its group, for the transaction that moves its positions (KIP-447).
 
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
@@ -8,7 +9,7 @@ use rdkafka::bindings as rd;
 use rdkafka::producer::{Producer, ProducerContext};
 
 use super::client::{Client, millis};
-use super::take_error;
+use super::{take_error, text};
 use crate::kafka::error::Failure;
 
 /// Which group a consumer is in, as which member, since which rebalance. The broker refuses positions that come with
@@ -20,11 +21,25 @@ pub struct GroupMetadata(NonNull<rd::rd_kafka_consumer_group_metadata_t>);
 // SAFETY: librdkafka never changes the object after it was made, and does not tie it to a thread.
 unsafe impl Send for GroupMetadata {}
 
-impl Client {
-    /// This consumer's standing now.
-    pub fn group_metadata(&self) -> Option<GroupMetadata> {
-        // SAFETY: the client is alive; what is returned is ours.
-        NonNull::new(unsafe { rd::rd_kafka_consumer_group_metadata(self.ptr()) }).map(GroupMetadata)
+/// A member of a group, as far as those who commit need it.
+#[derive(Clone)]
+pub struct Membership(Arc<Client>);
+
+impl Membership {
+    pub(in crate::kafka) fn of(client: &Arc<Client>) -> Self {
+        Self(client.clone())
+    }
+
+    /// The member's standing now; `None` where it has not joined, or the group has given it up. A broker takes what
+    /// comes without a member's name where the group has no members, from whoever it is: it must not be sent.
+    pub fn now(&self) -> Option<GroupMetadata> {
+        // SAFETY: the client is alive; what is returned is ours, and lends its text for as long as it lives.
+        unsafe {
+            let metadata = GroupMetadata(NonNull::new(rd::rd_kafka_consumer_group_metadata(self.0.ptr()))?);
+            let name = text(rd::rd_kafka_consumer_group_metadata_member_id(metadata.0.as_ptr()));
+            let joined = rd::rd_kafka_consumer_group_metadata_generation_id(metadata.0.as_ptr()) >= 0;
+            (joined && !name.is_empty()).then_some(metadata)
+        }
     }
 }
 

@@ -28,7 +28,7 @@ mod log;
 
 pub(super) use batch::{Consumed, Taker};
 pub(super) use client::{Client, Note, list};
-pub use group::GroupMetadata;
+pub use group::{GroupMetadata, Membership};
 pub(super) use group::send_offsets;
 
 use std::ffi::CStr;

@@ -64,6 +64,10 @@ pub struct Metrics {
     pub commit_under_way: IntGauge,
     /// Agents whose state was read back.
     pub restored: IntCounter,
+    /// State records read back.
+    pub restored_records: IntCounter,
+    /// Partitions that are taken over and not read yet.
+    pub restoring: IntGauge,
     /// Times that the work was taken up again from what was committed.
     pub restarts: IntCounter,
     events: IntCounterVec,
@@ -116,6 +120,14 @@ impl Metrics {
             scoring: r.histogram("scoring_duration_seconds", "From a batch's arrival until all of it is scored."),
             commit_under_way: r.gauge("commit_under_way", "1 while a commit is under way."),
             restored: r.counter("restored_agents_total", "Agents whose state was read back from the state topic."),
+            restored_records: r.counter(
+                "restored_records_total",
+                "Records of the state topic that were read back, also of restores that go on still.",
+            ),
+            restoring: r.gauge(
+                "restoring_partitions",
+                "Partitions that this instance was given, and that are not read before their state is back.",
+            ),
             restarts: r.counter("restarts_total", "Times that the work was taken up again from what was committed."),
             commit: r.histogram("commit_duration_seconds", "How long a commit takes."),
             events: r.counters("events_total", "Events that were scored, by how the act ended.", &["outcome"]),

@@ -58,6 +58,7 @@ impl From<driftline_ingest::SourceError> for CommandError {
     fn from(error: driftline_ingest::SourceError) -> Self {
         match error {
             driftline_ingest::SourceError::File(_) => Self::Usage(error.to_string()),
+            driftline_ingest::SourceError::Kafka(error) => error.into(),
             _ => Self::Failed(error.to_string()),
         }
     }
@@ -65,7 +66,10 @@ impl From<driftline_ingest::SourceError> for CommandError {
 
 impl From<driftline_ingest::kafka::KafkaError> for CommandError {
     fn from(error: driftline_ingest::kafka::KafkaError) -> Self {
-        Self::Failed(error.to_string())
+        match error.is_retriable() || error.is_unreleased() {
+            true => Self::Interrupted(error.to_string()),
+            false => Self::Failed(error.to_string()),
+        }
     }
 }
 

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use driftline_detectors::state::{Restoring, StateRecord};
 use driftline_detectors::{Engine, World};
 use driftline_ingest::kafka::{Admin, ClientSettings, OutRecord, Reader, Start, TopicSpec, Until, end_transaction_of};
 use driftline_ingest::{PartitionBatch, Polled, Source, TopicPartition};
-use rayon::prelude::*;
 
 use super::ledger::Ledger;
 use crate::commands::CommandError;
@@ -26,13 +26,30 @@ pub struct Restored {
     pub ledger: Option<Ledger>,
 }
 
+/// How far a restore has come, told by the thread that it runs on; and whether it is still wanted, told to it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Records read.
+    pub records: AtomicU64,
+    /// Share of the topic's partition that was read, in thousandths.
+    pub thousandths: AtomicU64,
+    /// Set where the result is not wanted any more.
+    pub is_over: AtomicBool,
+}
+
 /// See the module.
 pub struct Changelog {
+    topic: StateTopic,
+    /// The ledgers as they were last written.
+    written: BTreeMap<i32, Ledger>,
+}
+
+/// Where state is read back from; a clone is for another thread.
+#[derive(Clone)]
+pub struct StateTopic {
     settings: ClientSettings,
     topic: Arc<str>,
     group: String,
-    /// The ledgers as they were last written.
-    written: BTreeMap<i32, Ledger>,
 }
 
 impl Changelog {
@@ -60,52 +77,85 @@ impl Changelog {
                  deleted"
             )));
         }
-        Ok(Self { settings: settings.clone(), topic: topic.into(), group: group.to_owned(), written: BTreeMap::new() })
+        let topic = StateTopic { settings: settings.clone(), topic: topic.into(), group: group.to_owned() };
+        Ok(Self { topic, written: BTreeMap::new() })
     }
 
-    /// Reads the state of partitions, side by side, up to the last commit. Each comes with the transactional id of who has
-    /// committed it last; nobody else may be writing to it, and what they have left open is ended.
+    /// Where state is read back from.
+    pub fn topic(&self) -> &StateTopic {
+        &self.topic
+    }
+
+    /// A partition was restored: what is written from here on is told by how it differs from this.
+    pub fn resume(&mut self, place: i32, ledger: Option<&Ledger>) {
+        match ledger {
+            Some(ledger) => drop(self.written.insert(place, ledger.clone())),
+            None => drop(self.written.remove(&place)),
+        }
+    }
+
+    /// The records that bring a partition's state in the topic up to what it is now.
+    pub fn records(
+        &mut self,
+        place: i32,
+        changes: Vec<StateRecord>,
+        agents: u64,
+        control: u64,
+        positions: BTreeMap<String, i64>,
+    ) -> impl Iterator<Item = OutRecord> {
+        let ledger = Ledger::new(&self.topic.group, control, agents, positions);
+        let news = self.written.get(&place) != Some(&ledger);
+        let renewed = news.then(|| (Ledger::KEY.to_vec(), Some(ledger.encode())));
+        if news {
+            self.written.insert(place, ledger);
+        }
+        let topic = self.topic.topic.clone();
+        let changes = changes.into_iter().map(|StateRecord { key, value }| (key, value));
+        changes.chain(renewed).map(move |(key, value)| OutRecord {
+            topic: topic.clone(),
+            partition: Some(place),
+            key: Some(key),
+            value,
+            headers: Vec::new(),
+        })
+    }
+}
+
+impl StateTopic {
+    /// Reads the state of a partition up to the last commit. `writer` is the transactional id of who has committed it last,
+    /// empty where nobody has; nobody else may be writing to it, and what they have left open is ended. `None` where the
+    /// state came to be not wanted any more.
     ///
     /// # Errors
     ///
     /// [`CommandError`] where a record is damaged or missing: it says which, and what to do. Nothing is made up for it.
-    pub fn restore(&mut self, places: &BTreeMap<i32, &str>) -> Result<Vec<(i32, Restored)>, CommandError> {
-        let started = Instant::now();
-        let restored: Vec<(i32, Restored)> = places
-            .par_iter()
-            .map(|(&place, writer)| self.restore_one(place, writer).map(|restored| (place, restored)))
-            .collect::<Result<_, _>>()?;
-        let agents: usize = restored.iter().map(|(_, restored)| restored.engine.len()).sum();
-        let seconds = started.elapsed().as_secs_f64();
-        tracing::info!(agents, partitions = places.len(), seconds, "state was restored from {}", self.topic);
-        for (place, restored) in &restored {
-            match &restored.ledger {
-                Some(ledger) => drop(self.written.insert(*place, ledger.clone())),
-                None => drop(self.written.remove(place)),
-            }
-        }
-        Ok(restored)
-    }
-
-    fn restore_one(&self, place: i32, writer: &str) -> Result<Restored, CommandError> {
+    pub fn restore(&self, place: i32, writer: &str, progress: &Progress) -> Result<Option<Restored>, CommandError> {
         let partition = TopicPartition::new(&*self.topic, place);
         let mut reader = Reader::open(&self.settings, &[(partition.clone(), Start::Beginning)], Until::End, &[])?;
         let mut restoring = Engine::restore(World::default());
         let mut ledger = None;
-        let mut progress = Some(Instant::now());
+        let mut moved = Instant::now();
         loop {
+            if progress.is_over.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
             match reader.poll(POLL)? {
                 Polled::Records(batches) => {
                     for batch in &batches {
                         self.read(batch, &mut restoring, &mut ledger)?;
+                        progress.records.fetch_add(batch.records.len() as u64, Ordering::Relaxed);
                     }
-                    progress = progress.map(|_| Instant::now());
+                    progress.thousandths.store((1000.0 * reader.share()) as u64, Ordering::Relaxed);
+                    moved = Instant::now();
                 }
                 Polled::Finished => break,
-                _ if !writer.is_empty() && progress.is_some_and(|at| at.elapsed() >= PATIENCE) => {
-                    tracing::warn!("{partition} waits for a transaction that `{writer}` has left open: ending it");
-                    end_transaction_of(&self.settings, writer)?;
-                    progress = None;
+                _ if !writer.is_empty() && moved.elapsed() >= PATIENCE => {
+                    // A broker that is busy is slow to answer too; a transaction that is open shows.
+                    if reader.waits_for_transaction(&partition)? {
+                        tracing::warn!("{partition} waits for a transaction that `{writer}` has left open: ending it");
+                        end_transaction_of(&self.settings, writer)?;
+                    }
+                    moved = Instant::now();
                 }
                 _ => {}
             }
@@ -116,7 +166,7 @@ impl Changelog {
             let what = format!("it has {held} agents and should have {recorded}: records are missing");
             return Err(self.unusable(&partition, &what));
         }
-        Ok(Restored { engine, ledger })
+        Ok(Some(Restored { engine, ledger }))
     }
 
     fn read(
@@ -152,31 +202,5 @@ impl Changelog {
             "the state in {partition} cannot be used: {what}. To begin anew, give source.kafka.group and \
              source.kafka.state_topic new names; baselines are then learned from the records that the source still has"
         ))
-    }
-
-    /// The records that bring a partition's state in the topic up to what it is now.
-    pub fn records(
-        &mut self,
-        place: i32,
-        changes: Vec<StateRecord>,
-        agents: u64,
-        control: u64,
-        positions: BTreeMap<String, i64>,
-    ) -> impl Iterator<Item = OutRecord> {
-        let ledger = Ledger::new(&self.group, control, agents, positions);
-        let news = self.written.get(&place) != Some(&ledger);
-        let renewed = news.then(|| (Ledger::KEY.to_vec(), Some(ledger.encode())));
-        if news {
-            self.written.insert(place, ledger);
-        }
-        let topic = self.topic.clone();
-        let changes = changes.into_iter().map(|StateRecord { key, value }| (key, value));
-        changes.chain(renewed).map(move |(key, value)| OutRecord {
-            topic: topic.clone(),
-            partition: Some(place),
-            key: Some(key),
-            value,
-            headers: Vec::new(),
-        })
     }
 }

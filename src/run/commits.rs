@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-use driftline_ingest::kafka::GroupMetadata;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use driftline_ingest::kafka::Membership;
 
 use super::Work;
 
@@ -14,8 +14,8 @@ const ALERT_INTERVAL: Duration = Duration::from_millis(100);
 /// What a commit may take of the time, as one part in so many.
 const SHARE: u32 = 10;
 
-/// What is to be committed, and the member's standing that its positions are committed under.
-pub type Commit = (Work, Option<GroupMetadata>);
+/// What is to be committed, and the member that its positions are committed as.
+pub type Commit = (Work, Option<Membership>);
 
 /// See the module.
 pub struct Commits {
@@ -51,6 +51,19 @@ impl Commits {
         // Where the committer has failed the session is on its way out.
         self.under_way = self.commits.send(commit).is_ok();
         self.last.0 = Instant::now();
+    }
+
+    /// Waits until nothing is under way, or for so long. Whether nothing is.
+    pub fn wait_until(&mut self, deadline: Instant) -> bool {
+        if self.under_way {
+            match self.done.recv_deadline(deadline) {
+                Ok(took) => (self.under_way, self.last.1) = (false, took),
+                Err(RecvTimeoutError::Timeout) => {}
+                // The committer has failed, and the session is on its way out.
+                Err(RecvTimeoutError::Disconnected) => self.under_way = false,
+            }
+        }
+        !self.under_way
     }
 
     /// Waits until nothing is under way.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use driftline_alerting::log::AlertLog;
-use driftline_ingest::kafka::{CommitError, GroupMetadata, OutRecord, TransactionalWriter};
+use driftline_ingest::kafka::{ClientSettings, CommitError, Membership, OutRecord, TransactionalWriter};
 
 use super::Work;
 use super::commits::Commit;
@@ -25,8 +25,10 @@ const RETRY: Duration = Duration::from_millis(200);
 pub enum Outlet {
     /// In one transaction, alerts included where they have a topic.
     Kafka {
-        /// The writer.
-        writer: Box<TransactionalWriter>,
+        /// How to reach the brokers.
+        settings: ClientSettings,
+        /// The writer, from the first commit on: it fences every other one of its id, and only who is in the group may.
+        writer: Option<Box<TransactionalWriter>>,
         /// Its transactional id. It stands beside the positions, so that who takes a partition over knows whose
         /// transaction may still be open.
         id: String,
@@ -61,7 +63,7 @@ impl Committer {
         for (work, group) in commits {
             let started = Instant::now();
             self.metrics.commit_under_way.set(1);
-            self.commit(work, group.as_ref())?;
+            self.commit(work, group)?;
             self.metrics.commit_under_way.set(0);
             self.metrics.commit.observe(started.elapsed().as_secs_f64());
             // Nobody waits for the last one.
@@ -70,7 +72,7 @@ impl Committer {
         Ok(())
     }
 
-    fn commit(&mut self, mut work: Work, group: Option<&GroupMetadata>) -> Result<(), CommandError> {
+    fn commit(&mut self, mut work: Work, group: Option<Membership>) -> Result<(), CommandError> {
         let detected_at = driftline_ingest::now();
         for alert in &mut work.alerts {
             alert.detected_at = detected_at;
@@ -86,14 +88,18 @@ impl Committer {
             }
             log.sync().map_err(failed)?;
         }
-        if let Outlet::Kafka { writer, id, alerts } = &mut self.outlet {
+        if let Outlet::Kafka { settings, writer, id, alerts } = &mut self.outlet {
             if let Some(topic) = alerts {
                 work.records.extend(work.alerts.iter().map(|alert| alert_record(topic, alert)));
             }
             let group = group.ok_or_else(|| {
                 CommandError::Failed("records were read, but the consumer group has no member of ours".to_owned())
             })?;
-            commit_transaction(writer, id, &work, group, &self.readiness)?;
+            let writer = match writer {
+                Some(writer) => writer,
+                None => writer.insert(Box::new(TransactionalWriter::new(settings, id)?)),
+            };
+            commit_transaction(writer, id, &work, &group, &self.readiness)?;
         }
         for alert in &work.alerts {
             self.metrics.alerts(&alert.detector, alert.severity).inc();
@@ -106,12 +112,16 @@ fn commit_transaction(
     writer: &mut TransactionalWriter,
     id: &str,
     work: &Work,
-    group: &GroupMetadata,
+    group: &Membership,
     readiness: &Readiness,
 ) -> Result<(), CommandError> {
     let patience = Instant::now() + PATIENCE;
     loop {
-        match writer.commit(&work.positions, id, group, &work.records) {
+        // Taken anew each time: a rebalance has moved it, and left to this member what it has not given up yet.
+        let Some(standing) = group.now() else {
+            return Err(CommandError::Interrupted("the group has given this member up".to_owned()));
+        };
+        match writer.commit(&work.positions, id, &standing, &work.records) {
             Ok(()) => {
                 readiness.restore("commit");
                 return Ok(());
@@ -122,10 +132,10 @@ fn commit_transaction(
                 // Nothing comes from this channel but the time.
                 let _ = crossbeam_channel::after(RETRY).recv();
             }
-            // The broker will never take these records, or this instance is another process by now.
-            Err(error @ (CommitError::Refused { .. } | CommitError::Fenced(_))) => {
-                return Err(CommandError::Failed(error.to_string()));
-            }
+            // The broker will never take these records.
+            Err(error @ CommitError::Refused { .. }) => return Err(CommandError::Failed(error.to_string())),
+            // Who ends a transaction that was left open fences its writer. Whether there is another process of this
+            // name as well is for the group to say.
             Err(error) => return Err(CommandError::Interrupted(error.to_string())),
         }
     }

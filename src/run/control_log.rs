@@ -2,10 +2,11 @@
 //! leader, the owner of partition 0.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use driftline_core::ControlRecord;
-use driftline_detectors::{Conductor, Control};
+use driftline_detectors::{Conductor, Control, Engine};
 use driftline_ingest::kafka::{Admin, ClientSettings, OutRecord, Reader, Start, TopicSpec, Until};
 use driftline_ingest::{Polled, Source, SourceError, TopicPartition};
 
@@ -13,9 +14,15 @@ use crate::commands::CommandError;
 
 /// The control topic, read from its beginning and followed.
 pub struct ControlLog {
-    settings: ClientSettings,
-    topic: String,
+    topic: ControlTopic,
     reader: Reader,
+}
+
+/// Where the log is.
+#[derive(Clone)]
+pub struct ControlTopic {
+    settings: ClientSettings,
+    name: String,
 }
 
 impl ControlLog {
@@ -43,77 +50,80 @@ impl ControlLog {
         }
         let from = [(TopicPartition::new(topic, 0), Start::Beginning)];
         let reader = Reader::open(settings, &from, Until::Forever, &[])?;
-        Ok(Self { settings: settings.clone(), topic: topic.to_owned(), reader })
+        Ok(Self { topic: ControlTopic { settings: settings.clone(), name: topic.to_owned() }, reader })
     }
 
-    /// Records that have come since; with `to_end`, all that there are.
+    /// Records that have come since, without waiting for more.
     ///
     /// # Errors
     ///
     /// [`SourceError`] where the topic cannot be read. What is no control record is logged and passed over: its number
     /// will be missing, which the fold tells.
-    pub fn read(&mut self, to_end: bool) -> Result<Vec<ControlRecord>, SourceError> {
-        let partition = TopicPartition::new(self.topic.as_str(), 0);
-        let end = if to_end { self.reader.written_end(&partition)? } else { 0 };
+    pub fn read(&mut self) -> Result<Vec<ControlRecord>, SourceError> {
         let mut records = Vec::new();
-        loop {
-            let timeout = Duration::from_millis(if to_end { 100 } else { 0 });
-            match self.reader.poll(timeout)? {
-                Polled::Records(batches) => {
-                    for record in batches.iter().flat_map(|batch| batch.iter()) {
-                        match ControlRecord::parse(record.value) {
-                            Ok(control) => records.push(control),
-                            Err(error) => tracing::error!(offset = record.offset, "{}: {error}", self.topic),
-                        }
-                    }
+        while let Polled::Records(batches) = self.reader.poll(Duration::ZERO)? {
+            for record in batches.iter().flat_map(|batch| batch.iter()) {
+                match ControlRecord::parse(record.value) {
+                    Ok(control) => records.push(control),
+                    Err(error) => tracing::error!(offset = record.offset, "{}: {error}", self.topic.name),
                 }
-                _ if self.reader.next_offset(&partition).unwrap_or(0) >= end => return Ok(records),
-                _ => {}
             }
         }
+        Ok(records)
     }
 
-    /// The world as of the first `from` records, and what each later one before `until` made of it: for an engine that has
-    /// taken up only those.
-    ///
-    /// # Errors
-    ///
-    /// [`CommandError`] where the topic cannot be read, or is not the log that it was.
-    pub fn since(&self, from: u64, until: u64) -> Result<Vec<Control>, CommandError> {
-        let start = [(TopicPartition::new(self.topic.as_str(), 0), Start::Beginning)];
-        let mut reader = Reader::open(&self.settings, &start, Until::End, &[])?;
-        let mut conductor = Conductor::default();
-        let mut controls = vec![Control { world: conductor.world().clone(), is_clock: false }];
-        loop {
-            match reader.poll(Duration::from_millis(100))? {
-                Polled::Records(batches) => {
-                    for record in batches.iter().flat_map(|batch| batch.iter()) {
-                        let failed = |why: String| {
-                            CommandError::Failed(format!("{}: offset {}: {why}", self.topic, record.offset))
-                        };
-                        let record = ControlRecord::parse(record.value).map_err(|error| failed(error.to_string()))?;
-                        if record.number >= until {
-                            continue;
-                        }
-                        let (control, _) = conductor.fold(&record).map_err(|error| failed(error.to_string()))?;
-                        if record.number < from {
-                            controls[0] = Control { is_clock: false, ..control };
-                        } else {
-                            controls.push(control);
-                        }
-                    }
-                }
-                Polled::Finished => return Ok(controls),
-                _ => {}
-            }
-        }
+    /// Where the log is read from; a clone is for another thread.
+    pub fn topic(&self) -> &ControlTopic {
+        &self.topic
     }
 
     /// The record as it is written.
     pub fn encode(&self, record: &ControlRecord) -> OutRecord {
         // A control record is plain data: it always has a JSON form.
         let value = serde_json::to_vec(record).unwrap_or_default();
-        OutRecord { partition: Some(0), ..OutRecord::new(self.topic.as_str(), record.number.to_string(), value) }
+        OutRecord { partition: Some(0), ..OutRecord::new(self.topic.name.as_str(), record.number.to_string(), value) }
+    }
+}
+
+impl ControlTopic {
+    /// Brings an engine that has taken up the first `from` records to the written end of the log. The conductor stands
+    /// where the engine does then; `None` where that came to be not wanted any more.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`] where the topic cannot be read, or is not the log that it was.
+    pub fn bring_up(
+        &self,
+        engine: &mut Engine,
+        from: u64,
+        is_over: &AtomicBool,
+    ) -> Result<Option<Conductor>, CommandError> {
+        let start = [(TopicPartition::new(self.name.as_str(), 0), Start::Beginning)];
+        let mut reader = Reader::open(&self.settings, &start, Until::End, &[])?;
+        let mut conductor = Conductor::default();
+        loop {
+            if is_over.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            match reader.poll(Duration::from_millis(100))? {
+                Polled::Records(batches) => {
+                    for record in batches.iter().flat_map(|batch| batch.iter()) {
+                        let failed =
+                            |why: String| CommandError::Failed(format!("{}: offset {}: {why}", self.name, record.offset));
+                        let record = ControlRecord::parse(record.value).map_err(|error| failed(error.to_string()))?;
+                        let (control, _) = conductor.fold(&record).map_err(|error| failed(error.to_string()))?;
+                        // The others only change the world, and nothing happens in it before the last one.
+                        if record.number >= from && control.is_clock && !engine.is_empty() {
+                            engine.apply(&control);
+                        }
+                    }
+                }
+                Polled::Finished => break,
+                _ => {}
+            }
+        }
+        engine.apply(&Control { world: conductor.world().clone(), is_clock: false });
+        Ok(Some(conductor))
     }
 }
 

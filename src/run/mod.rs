@@ -17,6 +17,7 @@ mod owner;
 mod scorer;
 mod service;
 mod sinks;
+mod takeover;
 
 pub use service::run;
 

@@ -5,19 +5,20 @@ use std::time::{Duration, Instant};
 
 use driftline_core::{Alert, Change, ControlRecord, Outcome, Settings, Timestamp, key};
 use driftline_detectors::state::StateRecord;
-use driftline_detectors::{Conductor, Contribution, Control, Engine};
-use driftline_ingest::kafka::{Admin, ClientSettings, GroupMetadata, GroupSettings, KafkaSource, Keyed, TopicSpec};
+use driftline_detectors::{Conductor, Contribution, Engine, OutOfOrder};
+use driftline_ingest::kafka::{Admin, ClientSettings, GroupSettings, KafkaSource, Keyed, Membership, TopicSpec};
 use driftline_ingest::{Assignment, FileOptions, FileSource, PartitionBatch, Polled, Source, TopicPartition, decoder};
 use rayon::prelude::*;
 
 use super::Work;
-use super::changelog::{Changelog, Restored};
+use super::changelog::Changelog;
 use super::commits::Commits;
 use super::control_log::{ControlLog, positions};
 use super::identity_folder::IdentityFolder;
 use super::owner::{Owner, Placement, Reading, Taken};
 use super::service::Service;
 use super::sinks::Sinks;
+use super::takeover::{Ready, Takeovers};
 use crate::commands::CommandError;
 use crate::config::{Key, Source as SourceConfig};
 use crate::intake::{Counts, Rules};
@@ -28,13 +29,19 @@ const POLL: Duration = Duration::from_millis(100);
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// Records that wait to be written, past which the commit before is waited for.
 const MOST_PENDING: usize = 200_000;
+/// What a rebalance waits for at most: all partitions of this member stand still until it has given up what it is asked for.
+const GIVING_UP: Duration = Duration::from_secs(10);
+/// A member learns by its next heartbeat that another has taken its name.
+const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// What events are counted by.
 const OUTCOMES: [Outcome; 3] = [Outcome::Success, Outcome::Denied, Outcome::Error];
 
 /// What the process reads from: a consumer group or files.
-enum Input {
+pub enum Input {
+    /// Topics, shared with other instances.
     Kafka(Box<KafkaSource>),
+    /// Files, which nobody else reads.
     Files(FileSource),
 }
 
@@ -46,11 +53,26 @@ impl Input {
         }
     }
 
-    fn group_metadata(&self) -> Option<GroupMetadata> {
+    fn membership(&self) -> Option<Membership> {
         match self {
-            Self::Kafka(source) => source.group_metadata(),
+            Self::Kafka(source) => Some(source.membership()),
             Self::Files(_) => None,
         }
+    }
+
+    /// Listens whether the group still knows this member by its name. What it is given is not read.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`] where another process has taken the name.
+    pub fn listen(&mut self) -> Result<(), CommandError> {
+        let deadline = Instant::now() + HEARTBEAT;
+        while Instant::now() < deadline {
+            if let Polled::Revoked(partitions) | Polled::Lost(partitions) = self.source().poll(POLL)? {
+                self.source().release(&partitions)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -69,6 +91,8 @@ pub struct Scorer<'s> {
     identities: Option<IdentityFolder>,
     work: Work,
     commits: Commits,
+    /// Control records there were when the last commit began.
+    committing: u64,
     counts: Counts,
     /// Events scored, in the order of [`OUTCOMES`].
     outcomes: [u64; 3],
@@ -113,6 +137,7 @@ impl<'s> Scorer<'s> {
             identities: config.identities.as_ref().map(IdentityFolder::new),
             work: Work::default(),
             commits,
+            committing: 0,
             counts: Counts::default(),
             outcomes: [0; 3],
         };
@@ -142,11 +167,9 @@ impl<'s> Scorer<'s> {
                     self.service.metrics.scoring.observe(started.elapsed().as_secs_f64());
                     self.advance()?;
                 }
-                Polled::Assigned(assignments) => self.take_over(&assignments)?,
+                Polled::Assigned(assignments) => self.begin_take_over(assignments)?,
                 Polled::Revoked(partitions) => {
-                    // Commit before giving up: the next owner goes on where this one stopped.
-                    self.commit();
-                    self.commits.wait();
+                    self.commit_within(GIVING_UP)?;
                     self.give_up(&partitions)?;
                 }
                 Polled::Lost(partitions) => {
@@ -158,12 +181,13 @@ impl<'s> Scorer<'s> {
                 Polled::Idle => self.advance()?,
                 Polled::Finished => break,
             }
+            self.finish_take_overs()?;
             if self.commits.is_due(!self.work.alerts.is_empty()) || self.work.records.len() > MOST_PENDING {
                 self.commit();
             }
             if housekeeping.elapsed() >= HOUSEKEEPING {
                 housekeeping = Instant::now();
-                self.follow(false)?;
+                self.follow()?;
                 if self.is_leader() {
                     self.reload_identities()?;
                 }
@@ -177,7 +201,7 @@ impl<'s> Scorer<'s> {
     }
 
     /// Ends scoring; the member leaves its group when what this returns is dropped.
-    pub fn end(self) -> impl Sized {
+    pub fn end(self) -> Input {
         self.input
     }
 
@@ -190,9 +214,9 @@ impl<'s> Scorer<'s> {
         self.owners.insert(place, Owner::new(place, engine, patience));
     }
 
-    /// Takes partitions over: gets back what is known of their agents, and goes on where that was committed.
-    fn take_over<'a>(&mut self, assignments: &'a [Assignment]) -> Result<(), CommandError> {
-        for Assignment { partition, committed, expired, .. } in assignments {
+    /// Begins to take partitions over: what is known of their agents is read back while the others go on.
+    fn begin_take_over(&mut self, assignments: Vec<Assignment>) -> Result<(), CommandError> {
+        for Assignment { partition, committed, expired, .. } in &assignments {
             if *expired > 0 {
                 return Err(CommandError::Usage(format!(
                     "{partition}: offsets {} to {} were removed by the topic's retention before they were read; to go on \
@@ -203,66 +227,80 @@ impl<'s> Scorer<'s> {
                 )));
             }
         }
-        // Positions are known, so the transactions before are over: what was decreed in them is there to be read.
-        self.follow(true)?;
-        let placed = |assignment: &'a Assignment| (assignment.partition.partition, assignment.metadata.as_str());
-        let mut places: BTreeMap<i32, &str> = BTreeMap::new();
-        for (place, writer) in assignments.iter().map(placed).filter(|(place, _)| !self.owners.contains_key(place)) {
-            let known = places.entry(place).or_default();
-            // A partition that nothing was read from has no writer's name beside it.
-            *known = if known.is_empty() { writer } else { known };
+        match &mut self.topics {
+            Some(topics) => topics.takeovers.begin(assignments),
+            None => Ok(()),
         }
-        let restored = match &mut self.topics {
-            Some(topics) => topics.changelog.restore(&places)?,
-            None => Vec::new(),
-        };
-        let mut go_on = Vec::new();
-        for (place, Restored { engine, ledger }) in restored {
-            let own = assignments.iter().filter(|assignment| assignment.partition.partition == place);
-            for Assignment { partition, committed, .. } in own {
-                let at = ledger.as_ref().map_or(Ok(None), |ledger| ledger.agrees(partition, *committed));
-                let at = at.map_err(|what| CommandError::Usage(format!("{what}: {BEGIN_ANEW}")))?;
-                go_on.extend(at.filter(|at| *committed != Some(*at)).map(|at| (partition.clone(), at)));
-                let next = at.or(*committed).unwrap_or(0);
-                tracing::info!("{partition} is read from offset {next}");
-                self.next.insert(partition.clone(), next);
-            }
-            self.service.metrics.restored.inc_by(engine.len() as u64);
-            self.own(place, engine);
-            self.catch_up(place, ledger.map_or(0, |ledger| ledger.control))?;
+    }
+
+    /// Goes on with partitions whose state has been read back.
+    fn finish_take_overs(&mut self) -> Result<(), CommandError> {
+        if self.topics.as_ref().is_none_or(|topics| topics.takeovers.is_empty()) {
+            return Ok(());
         }
-        // Positions of a group that was idle for long have expired; the state knows them still.
-        self.input.source().seek(&go_on)?;
-        if self.is_leader() {
-            self.lead(&self.service.config.settings())?;
+        // An engine may have taken up what was written to the control log a moment ago.
+        self.follow()?;
+        while let Some(topics) = &mut self.topics
+            && let Some(ready) = topics.takeovers.next(self.conductor.world().next)?
+        {
+            self.take_over(ready)?;
         }
-        self.service.readiness.restore("start");
         Ok(())
     }
 
-    /// Brings an engine that was restored from where it stood in the control log to where this instance stands.
-    fn catch_up(&mut self, place: i32, control: u64) -> Result<(), CommandError> {
-        let Some(owner) = self.owners.get_mut(&place) else { return Ok(()) };
+    fn take_over(&mut self, mut ready: Ready) -> Result<(), CommandError> {
+        let Some(topics) = &mut self.topics else { return Ok(()) };
+        let place = ready.place;
         let now = self.conductor.world();
-        if control > now.next {
+        if let Some(control) = ready.ledger.as_ref().map(|ledger| ledger.control).filter(|control| *control > now.next) {
             return Err(CommandError::Usage(format!(
                 "the state of partition {place} holds {control} control records and the control topic has {}: it was \
                  emptied or is another one; {BEGIN_ANEW}",
                 now.next
             )));
         }
-        let controls = match &self.topics {
-            // Nothing was missed, or there is nothing that could have missed it.
-            Some(topics) if control < now.next && !owner.engine.is_empty() => {
-                topics.control_log.since(control, now.next)?
-            }
-            _ => vec![Control { world: now.clone(), is_clock: false }],
-        };
-        for control in controls {
-            owner.engine.apply(&control);
+        let gap = |error: OutOfOrder| CommandError::Failed(format!("the control log: {error}"));
+        topics.takeovers.bring_up(&mut ready, now).map_err(gap)?;
+        let Ready { assignments, mut engine, ledger, .. } = ready;
+        let mut begin = Vec::with_capacity(assignments.len());
+        for Assignment { partition, committed, .. } in assignments {
+            // Positions of a group that was idle for long have expired; the state knows them still.
+            let at = ledger.as_ref().map_or(Ok(None), |ledger| ledger.agrees(&partition, committed));
+            let at = at.map_err(|what| CommandError::Usage(format!("{what}: {BEGIN_ANEW}")))?.or(committed);
+            let next = at.unwrap_or(0);
+            tracing::info!("{partition} is read from offset {next}");
+            self.next.insert(partition.clone(), next);
+            begin.push((partition, at));
         }
-        self.work.alerts.extend(owner.engine.take_alerts());
+        topics.changelog.resume(place, ledger.as_ref());
+        self.service.metrics.restored.inc_by(engine.len() as u64);
+        self.work.alerts.extend(engine.take_alerts());
+        self.own(place, engine);
+        self.input.source().begin(&begin)?;
+        if place == 0 {
+            self.lead(&self.service.config.settings())?;
+        }
+        if let Some(topics) = self.topics.as_mut() {
+            topics.takeovers.report(&self.service.metrics, &self.service.readiness);
+        }
+        self.service.readiness.restore("start");
         Ok(())
+    }
+
+    /// Commits before partitions are given up: the next owner goes on where this one has stopped.
+    fn commit_within(&mut self, patience: Duration) -> Result<(), CommandError> {
+        let deadline = Instant::now() + patience;
+        let in_time = self.commits.wait_until(deadline) && {
+            self.commit();
+            self.commits.wait_until(deadline)
+        };
+        match in_time {
+            true => Ok(()),
+            false => Err(CommandError::Interrupted(format!(
+                "partitions are to be given up, and what came of them could not be committed within {} s",
+                patience.as_secs()
+            ))),
+        }
     }
 
     fn group(&self) -> &str {
@@ -273,6 +311,9 @@ impl<'s> Scorer<'s> {
     }
 
     fn give_up(&mut self, partitions: &[TopicPartition]) -> Result<(), CommandError> {
+        if let Some(topics) = &mut self.topics {
+            topics.takeovers.give_up(partitions);
+        }
         for partition in partitions {
             tracing::info!("{partition} goes to another instance");
             self.next.remove(partition);
@@ -385,6 +426,9 @@ impl<'s> Scorer<'s> {
     /// Makes a control record hold from here on, and has it written with the positions that it holds from.
     fn decree(&mut self, mut record: ControlRecord) -> Result<(), CommandError> {
         record.positions = positions(&self.next);
+        if let Some(topics) = &self.topics {
+            record.positions.extend(topics.takeovers.positions().map(|(at, offset)| (at.to_string(), offset)));
+        }
         self.apply(&record, true)?;
         if let Some(topics) = &self.topics {
             self.work.records.push(topics.control_log.encode(&record));
@@ -401,6 +445,9 @@ impl<'s> Scorer<'s> {
         }
         if raise {
             self.work.alerts.extend(about_many);
+        }
+        if let Some(topics) = &mut self.topics {
+            topics.takeovers.applied(record, raise);
         }
         let kind = match &record.change {
             Change::Settings { settings } => {
@@ -419,9 +466,9 @@ impl<'s> Scorer<'s> {
     }
 
     /// Takes up what others have written to the control log.
-    fn follow(&mut self, to_end: bool) -> Result<(), CommandError> {
+    fn follow(&mut self) -> Result<(), CommandError> {
         let Some(topics) = &mut self.topics else { return Ok(()) };
-        for record in topics.control_log.read(to_end)? {
+        for record in topics.control_log.read()? {
             // What this instance wrote comes back to it.
             if record.number >= self.conductor.world().next {
                 self.apply(&record, false)?;
@@ -472,7 +519,11 @@ impl<'s> Scorer<'s> {
             work.positions =
                 self.next.iter().filter(|(_, next)| **next > 0).map(|(p, next)| (p.clone(), *next)).collect();
         }
-        self.commits.begin((work, self.input.group_metadata()));
+        self.commits.begin((work, self.input.membership()));
+        // What was begun before has been committed.
+        if let Some(topics) = &mut self.topics {
+            topics.takeovers.committed(std::mem::replace(&mut self.committing, control));
+        }
     }
 
     fn note_alerts(&mut self, alerts: &[Alert]) {
@@ -517,6 +568,9 @@ impl<'s> Scorer<'s> {
                 metrics.set_lag(&partition.topic, partition.partition, (end.offset - next).max(0));
             }
         }
+        if let Some(topics) = &mut self.topics {
+            topics.takeovers.report(metrics, &self.service.readiness);
+        }
         for (name, status) in sinks.statuses() {
             let report = status.report();
             metrics.set_sink_total(name, "delivered", report.delivered);
@@ -550,6 +604,7 @@ struct Topics {
     placement: Placement,
     control_log: ControlLog,
     changelog: Changelog,
+    takeovers: Takeovers,
 }
 
 impl Topics {
@@ -557,7 +612,8 @@ impl Topics {
         let placement = place(source, client)?;
         let control_log = ControlLog::open(client, &source.control_topic)?;
         let changelog = Changelog::open(client, &source.state_topic, placement.partitions, &source.group)?;
-        Ok(Self { placement, control_log, changelog })
+        let takeovers = Takeovers::new(changelog.topic().clone(), control_log.topic().clone());
+        Ok(Self { placement, control_log, changelog, takeovers })
     }
 }
 

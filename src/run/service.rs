@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use driftline_alerting::log::AlertLog;
-use driftline_ingest::kafka::{Admin, ClientSettings, TopicSpec, TransactionalWriter};
+use driftline_ingest::kafka::{Admin, ClientSettings, TopicSpec};
 
 use super::commits::Commits;
 use super::committer::{Committer, Outlet};
@@ -102,13 +102,20 @@ impl Service {
         let mut scorer = Scorer::new(self, commits)?;
         let halted = || stop.load(Ordering::Relaxed) || failed.load(Ordering::Relaxed);
         let outcome = scorer.run(&halted, sinks);
+        let mut input = Some(scorer.end());
+        if outcome.is_err() {
+            // Nobody shall wait for this member: a commit that hangs may do so for long.
+            input = None;
+        }
         // The last commit is made while the member still is in the group; then it leaves.
-        let input = scorer.end();
         let committed = committing
             .join()
             .unwrap_or_else(|_| Err(CommandError::Failed("the committing thread has failed".to_owned())));
+        if let (Err(CommandError::Interrupted(_)), Some(input)) = (&committed, &mut input) {
+            input.listen()?;
+        }
         drop(input);
-        committed.and(outcome)
+        outcome.and(committed)
     }
 
     fn make_topics(&self) -> Result<(), CommandError> {
@@ -134,8 +141,7 @@ impl Service {
             return Ok(Outlet::Local);
         };
         let id = format!("driftline-{}-{}", kafka.group, self.instance.id);
-        let writer = Box::new(TransactionalWriter::new(settings, &id)?);
-        Ok(Outlet::Kafka { writer, id, alerts: self.alerts_topic().map(Arc::from) })
+        Ok(Outlet::Kafka { settings: settings.clone(), writer: None, id, alerts: self.alerts_topic().map(Arc::from) })
     }
 
     fn alerts_topic(&self) -> Option<&str> {

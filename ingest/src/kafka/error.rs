@@ -81,6 +81,12 @@ impl KafkaError {
         matches!(self, Self::Broker { failure, .. } if failure.retriable && !failure.fatal)
     }
 
+    /// Whether it passes by itself, though a new client is needed: the group has not noticed yet that the member of this
+    /// name, which is to come back, is gone (`group.protocol=consumer`, after a crash).
+    pub fn is_unreleased(&self) -> bool {
+        matches!(self, Self::Broker { failure, .. } if failure.code == Code::UnreleasedInstanceId)
+    }
+
     /// Whether the client is of no use any more, and a new one is needed.
     pub fn is_fatal(&self) -> bool {
         matches!(self, Self::Broker { failure, .. } if failure.fatal)

@@ -71,6 +71,8 @@ pub struct Reader {
     starts: BTreeMap<TopicPartition, i64>,
     /// Of each partition that is not read to the end that it had, this end.
     stops: BTreeMap<TopicPartition, i64>,
+    /// Offsets there were between the starts and the ends that the logs had.
+    span: i64,
 }
 
 impl Reader {
@@ -92,7 +94,7 @@ impl Reader {
         let (client, asking) = (open(COMMITTED)?, open(WRITTEN)?);
         let deadline = Instant::now() + Duration::from_secs(30);
         let mut list = TopicPartitionList::with_capacity(partitions.len());
-        let (mut starts, mut stops) = (BTreeMap::new(), BTreeMap::new());
+        let (mut starts, mut stops, mut span) = (BTreeMap::new(), BTreeMap::new(), 0);
         for (partition, start) in partitions {
             let (first, end) = ends(&asking, partition, deadline)?;
             let start = match *start {
@@ -109,12 +111,13 @@ impl Reader {
                 .map_err(|error| KafkaError::from_client(doing(), error))?;
             starts.insert(partition.clone(), start);
             if start < end {
+                span += end - start;
                 stops.insert(partition.clone(), end);
             }
         }
         client.assign(&list).map_err(|failure| KafkaError::broker("starting to read", failure))?;
         let taker = Taker::new(client.clone(), BATCH, internal);
-        Ok(Self { client, asking, taker, until, starts, stops })
+        Ok(Self { client, asking, taker, until, starts, stops, span })
     }
 
     /// The offset after the last record that was written to a partition, asked of the broker now; its transaction may
@@ -131,6 +134,25 @@ impl Reader {
     pub fn next_offset(&self, partition: &TopicPartition) -> Option<i64> {
         let start = self.starts.get(partition)?;
         Some(self.client.position(partition).unwrap_or(*start))
+    }
+
+    /// How much was read of what there was when the reader was opened, from 0 to 1. Compaction leaves gaps between
+    /// offsets, so this tells of time that has passed, not exactly of records.
+    pub fn share(&self) -> f64 {
+        let left = |(partition, stop): (&TopicPartition, &i64)| (stop - self.next_offset(partition).unwrap_or(0)).max(0);
+        let left: i64 = self.stops.iter().map(left).sum();
+        if self.span == 0 { 1.0 } else { 1.0 - left as f64 / self.span as f64 }
+    }
+
+    /// Whether what is left to read of a partition belongs to a transaction that is still open, as the broker has it now.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError`] where the broker does not answer within half a minute.
+    pub fn waits_for_transaction(&self, partition: &TopicPartition) -> Result<bool, KafkaError> {
+        let Some(stop) = self.stops.get(partition) else { return Ok(false) };
+        let (_, committed) = ends(&self.client, partition, Instant::now() + Duration::from_secs(30))?;
+        Ok(committed < *stop)
     }
 
     /// Takes one call's records into account. A batch may reach past the stop: it is handed out whole, since its records

@@ -1,0 +1,259 @@
+//! Takes partitions over: their state is read back on threads of its own, while the partitions that the instance has go on.
+//!
+//! A partition is not read before its engine is here and stands where the instance does in the control log. Where the
+//! group takes it away again meanwhile, what is on its way is dropped.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use driftline_core::ControlRecord;
+use driftline_detectors::{Conductor, Control, Engine, OutOfOrder, World};
+use driftline_ingest::{Assignment, TopicPartition};
+
+use super::changelog::{Progress, StateTopic};
+use super::control_log::ControlTopic;
+use super::ledger::Ledger;
+use crate::commands::CommandError;
+use crate::http::Readiness;
+use crate::metrics::Metrics;
+
+/// How often it is told how far a restore has come.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// The condition under which `/readyz` has it.
+const CONDITION: &str = "restore";
+
+/// A partition whose state is here.
+pub struct Ready {
+    /// Its number.
+    pub place: i32,
+    /// The source's partition of this number, and the internal topic's.
+    pub assignments: Vec<Assignment>,
+    /// Its engine, as of `conductor`.
+    pub engine: Engine,
+    /// What it is the state of; `None` where nothing was ever committed.
+    pub ledger: Option<Ledger>,
+    /// The control log as far as the engine has taken it up.
+    conductor: Conductor,
+}
+
+/// A partition whose state is on its way.
+struct Takeover {
+    /// Tells it from an earlier one of the same partition.
+    number: u64,
+    assignments: Vec<Assignment>,
+    progress: Arc<Progress>,
+    ready: Option<Ready>,
+}
+
+type Arrival = (i32, u64, Result<Option<Ready>, CommandError>);
+
+/// See the module.
+pub struct Takeovers {
+    state: StateTopic,
+    control: ControlTopic,
+    under_way: BTreeMap<i32, Takeover>,
+    arrivals: (Sender<Arrival>, Receiver<Arrival>),
+    /// How many there were so far.
+    numbers: u64,
+    /// Control records that engines on their way may have to take up still.
+    missed: VecDeque<ControlRecord>,
+    told: Told,
+}
+
+/// What was told of how far restoring has come.
+struct Told {
+    began: Instant,
+    last: Instant,
+    /// Records read by restores that are done.
+    records: u64,
+    /// Records counted in the metrics.
+    counted: u64,
+}
+
+impl Drop for Takeovers {
+    fn drop(&mut self) {
+        self.under_way.values().for_each(|takeover| takeover.progress.is_over.store(true, Ordering::Relaxed));
+    }
+}
+
+impl Takeovers {
+    /// Nothing is taken over yet.
+    pub fn new(state: StateTopic, control: ControlTopic) -> Self {
+        let now = Instant::now();
+        Self {
+            state,
+            control,
+            under_way: BTreeMap::new(),
+            arrivals: unbounded(),
+            numbers: 0,
+            missed: VecDeque::new(),
+            told: Told { began: now, last: now, records: 0, counted: 0 },
+        }
+    }
+
+    /// Begins to take partitions over, as many at a time as there are cores: each holds a buffer of what it reads.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`] where there are no threads to be had.
+    pub fn begin(&mut self, assignments: Vec<Assignment>) -> Result<(), CommandError> {
+        if self.under_way.is_empty() {
+            let now = Instant::now();
+            self.told = Told { began: now, last: now, records: 0, counted: 0 };
+        }
+        let mut places: BTreeMap<i32, Vec<Assignment>> = BTreeMap::new();
+        for assignment in assignments {
+            places.entry(assignment.partition.partition).or_default().push(assignment);
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = rayon::ThreadPoolBuilder::new()
+            .num_threads(cores.min(places.len()))
+            .thread_name(|i| format!("restore-{i}"))
+            .build()
+            .map_err(|error| CommandError::Failed(format!("cannot start threads: {error}")))?;
+        for (place, assignments) in places {
+            self.numbers += 1;
+            let number = self.numbers;
+            let progress = Arc::new(Progress::default());
+            let (state, control, arrived) = (self.state.clone(), self.control.clone(), self.arrivals.0.clone());
+            {
+                let (progress, assignments) = (progress.clone(), assignments.clone());
+                threads.spawn_fifo(move || {
+                    let ready = restore(place, assignments, &state, &control, &progress);
+                    // The session may have ended.
+                    let _ = arrived.send((place, number, ready));
+                });
+            }
+            self.under_way.insert(place, Takeover { number, assignments, progress, ready: None });
+        }
+        // The threads end when they have done what they were given.
+        Ok(())
+    }
+
+    /// Forgets partitions that the group has taken away again.
+    pub fn give_up(&mut self, partitions: &[TopicPartition]) {
+        for TopicPartition { partition: place, .. } in partitions {
+            if let Some(takeover) = self.under_way.remove(place) {
+                takeover.progress.is_over.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Whether no partition is being taken over.
+    pub fn is_empty(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    /// Where the partitions stand that are being taken over.
+    pub fn positions(&self) -> impl Iterator<Item = (&TopicPartition, i64)> {
+        let assignments = self.under_way.values().flat_map(|takeover| &takeover.assignments);
+        assignments.map(|assignment| (&assignment.partition, assignment.committed.unwrap_or(0)))
+    }
+
+    /// A partition that can be read from now on, where the instance has taken up the first `known` control records.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`] where a partition's state cannot be read back.
+    pub fn next(&mut self, known: u64) -> Result<Option<Ready>, CommandError> {
+        while let Ok((place, number, ready)) = self.arrivals.1.try_recv() {
+            // One that was given up, and what is under way is another try.
+            let Some(takeover) = self.under_way.get_mut(&place).filter(|takeover| takeover.number == number) else {
+                continue;
+            };
+            takeover.ready = ready?;
+        }
+        // Who leads sees to settings and documents before anything is scored by others.
+        let first = self.under_way.contains_key(&0).then_some(0);
+        let is_ready = |takeover: &Takeover| takeover.ready.as_ref().is_some_and(|r| r.conductor.world().next <= known);
+        let may_go = |place: i32| if known == 0 { place == 0 } else { first.is_none_or(|first| first == place) };
+        let mut ready = self.under_way.iter().filter(|(place, takeover)| may_go(**place) && is_ready(takeover));
+        let Some(place) = ready.next().map(|(place, _)| *place) else { return Ok(None) };
+        let done = self.under_way.remove(&place);
+        Ok(done.and_then(|takeover| {
+            self.told.records += takeover.progress.records.load(Ordering::Relaxed);
+            takeover.ready
+        }))
+    }
+
+    /// Keeps a control record that was just applied, for engines that are on their way. `is_own`: made here, and so not
+    /// in the log before the next commit, whenever an engine is brought up from there.
+    pub fn applied(&mut self, record: &ControlRecord, is_own: bool) {
+        if is_own || !self.under_way.is_empty() {
+            self.missed.push_back(record.clone());
+        }
+    }
+
+    /// The log holds all control records before this number.
+    pub fn committed(&mut self, number: u64) {
+        while self.under_way.is_empty() && self.missed.front().is_some_and(|record| record.number < number) {
+            self.missed.pop_front();
+        }
+    }
+
+    /// Brings an engine to where the instance stands, in `world`.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfOrder`] where control records are missing.
+    pub fn bring_up(&self, ready: &mut Ready, world: &World) -> Result<(), OutOfOrder> {
+        let from = ready.conductor.world().next;
+        for record in self.missed.iter().filter(|record| record.number >= from) {
+            let (control, _) = ready.conductor.fold(record)?;
+            ready.engine.apply(&control);
+        }
+        let reached = ready.conductor.world().next;
+        if reached != world.next {
+            return Err(OutOfOrder { expected: reached, found: world.next });
+        }
+        // All engines share one.
+        ready.engine.apply(&Control { world: world.clone(), is_clock: false });
+        Ok(())
+    }
+
+    /// Tells how far restoring has come: the log, the metrics, and `/readyz`.
+    pub fn report(&mut self, metrics: &Metrics, readiness: &Readiness) {
+        let left = self.under_way.len();
+        metrics.restoring.set(i64::try_from(left).unwrap_or(i64::MAX));
+        let progress = self.under_way.values().map(|takeover| &takeover.progress);
+        let on_the_way: u64 = progress.clone().map(|progress| progress.records.load(Ordering::Relaxed)).sum();
+        let records = self.told.records + on_the_way;
+        metrics.restored_records.inc_by(records.saturating_sub(self.told.counted));
+        self.told.counted = self.told.counted.max(records);
+        if left == 0 {
+            return readiness.restore(CONDITION);
+        }
+        let thousandths: u64 = progress.map(|progress| progress.thousandths.load(Ordering::Relaxed)).sum();
+        let share = thousandths as f64 / 10.0 / left as f64;
+        readiness.degrade(CONDITION, format!("the state of {left} partitions is being read back: {share:.0} %"));
+        if self.told.last.elapsed() >= INTERVAL {
+            self.told.last = Instant::now();
+            let rate = (records as f64 / self.told.began.elapsed().as_secs_f64()) as u64;
+            tracing::info!(partitions = left, records, rate, "restoring state: {share:.0} % of what is left");
+        }
+    }
+}
+
+/// Everything that a partition needs before it is read, on a thread of its own.
+fn restore(
+    place: i32,
+    assignments: Vec<Assignment>,
+    state: &StateTopic,
+    control: &ControlTopic,
+    progress: &Progress,
+) -> Result<Option<Ready>, CommandError> {
+    let started = Instant::now();
+    // A partition that nothing was read from has no writer's name beside it.
+    let writers = assignments.iter().map(|assignment| assignment.metadata.as_str());
+    let writer = writers.clone().find(|writer| !writer.is_empty()).unwrap_or_default();
+    let Some(restored) = state.restore(place, writer, progress)? else { return Ok(None) };
+    let mut engine = restored.engine;
+    let known = restored.ledger.as_ref().map_or(0, |ledger| ledger.control);
+    let Some(conductor) = control.bring_up(&mut engine, known, &progress.is_over)? else { return Ok(None) };
+    let (agents, seconds) = (engine.len(), started.elapsed().as_secs_f64());
+    tracing::info!(partition = place, agents, seconds, "state was restored");
+    Ok(Some(Ready { place, assignments, engine, ledger: restored.ledger, conductor }))
+}

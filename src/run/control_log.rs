@@ -108,8 +108,9 @@ impl ControlTopic {
             match reader.poll(Duration::from_millis(100))? {
                 Polled::Records(batches) => {
                     for record in batches.iter().flat_map(|batch| batch.iter()) {
-                        let failed =
-                            |why: String| CommandError::Failed(format!("{}: offset {}: {why}", self.name, record.offset));
+                        let failed = |why: String| {
+                            CommandError::Failed(format!("{}: offset {}: {why}", self.name, record.offset))
+                        };
                         let record = ControlRecord::parse(record.value).map_err(|error| failed(error.to_string()))?;
                         let (control, _) = conductor.fold(&record).map_err(|error| failed(error.to_string()))?;
                         // The others only change the world, and nothing happens in it before the last one.

@@ -252,7 +252,8 @@ impl<'s> Scorer<'s> {
         let Some(topics) = &mut self.topics else { return Ok(()) };
         let place = ready.place;
         let now = self.conductor.world();
-        if let Some(control) = ready.ledger.as_ref().map(|ledger| ledger.control).filter(|control| *control > now.next) {
+        if let Some(control) = ready.ledger.as_ref().map(|ledger| ledger.control).filter(|control| *control > now.next)
+        {
             return Err(CommandError::Usage(format!(
                 "the state of partition {place} holds {control} control records and the control topic has {}: it was \
                  emptied or is another one; {BEGIN_ANEW}",

@@ -139,7 +139,8 @@ impl Reader {
     /// How much was read of what there was when the reader was opened, from 0 to 1. Compaction leaves gaps between
     /// offsets, so this tells of time that has passed, not exactly of records.
     pub fn share(&self) -> f64 {
-        let left = |(partition, stop): (&TopicPartition, &i64)| (stop - self.next_offset(partition).unwrap_or(0)).max(0);
+        let left =
+            |(partition, stop): (&TopicPartition, &i64)| (stop - self.next_offset(partition).unwrap_or(0)).max(0);
         let left: i64 = self.stops.iter().map(left).sum();
         if self.span == 0 { 1.0 } else { 1.0 - left as f64 / self.span as f64 }
     }

@@ -43,6 +43,8 @@ struct Session {
     shared_read: usize,
     work: Work,
     committing: VecDeque<Part>,
+    /// Its standing in the group, as it last heard of it.
+    member: Option<Member>,
 }
 
 struct Owner {
@@ -69,7 +71,6 @@ struct Work {
 struct Part {
     records: VecDeque<(Topic, Record)>,
     positions: Vec<(Place, u64)>,
-    member: Member,
     are_positions_sent: bool,
 }
 
@@ -158,6 +159,7 @@ impl Session {
             shared_read: 0,
             work: Work::default(),
             committing: VecDeque::new(),
+            member: None,
         }
     }
 
@@ -210,12 +212,13 @@ impl Turn<'_> {
             return Ok(self.commit_on(session, chance).unwrap_or_else(Next::from));
         }
         let Some((share, member)) = self.broker.group.share(self.id, self.process) else { return Ok(Next::Anew) };
+        session.member = Some(member);
         let (assigned, revoked) = (share.assigned.clone(), share.revoked.clone());
         if session.owned.keys().any(|owned| !assigned.contains(owned)) {
             return Ok(Next::Anew);
         }
         if !revoked.is_empty() {
-            self.give_up(session, &revoked, member);
+            self.give_up(session, &revoked);
             return Ok(Next::On);
         }
         let missing = assigned.iter().find(|place| !session.owned.contains_key(place));
@@ -232,7 +235,7 @@ impl Turn<'_> {
             0..5 => self.read(session, chance),
             5..7 => self.follow(session, false)?,
             7 if session.is_leader() => self.decree(session, chance),
-            _ => self.begin_commit(session, member),
+            _ => self.begin_commit(session),
         }
         Ok(Next::On)
     }
@@ -320,7 +323,7 @@ impl Turn<'_> {
     }
 
     /// Commits, and only then gives partitions back.
-    fn give_up(&mut self, session: &mut Session, revoked: &BTreeSet<Place>, member: Member) {
+    fn give_up(&mut self, session: &mut Session, revoked: &BTreeSet<Place>) {
         session.taking = None;
         let owned = revoked.iter().any(|place| session.owned.contains_key(place));
         if owned && !self.has(Weakness::ReleasedUncommitted) {
@@ -328,7 +331,7 @@ impl Turn<'_> {
                 return;
             }
             if !session.work.is_empty() {
-                return self.begin_commit(session, member);
+                return self.begin_commit(session);
             }
         }
         for &place in revoked {
@@ -413,7 +416,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn begin_commit(&mut self, session: &mut Session, member: Member) {
+    fn begin_commit(&mut self, session: &mut Session) {
         if session.work.is_empty() || !session.committing.is_empty() {
             return;
         }
@@ -436,7 +439,7 @@ impl Turn<'_> {
         if self.has(Weakness::UnreadWithoutPosition) {
             positions.retain(|(_, next)| *next > 0);
         }
-        let part = |records, positions| Part { records, positions, member, are_positions_sent: false };
+        let part = |records, positions| Part { records, positions, are_positions_sent: false };
         session.committing = match self.weakness {
             Some(Weakness::PositionsApart) => {
                 records.extend(states);
@@ -457,7 +460,9 @@ impl Turn<'_> {
             self.broker.produce(self.id, session.epoch, *topic, record.clone())?;
             part.records.pop_front();
         } else if !part.are_positions_sent {
-            self.broker.send_positions(self.id, session.epoch, part.member, &part.positions)?;
+            // A rebalance in between has left to this member what it has not given up.
+            let Some(member) = session.member else { return Ok(Next::Anew) };
+            self.broker.send_positions(self.id, session.epoch, member, &part.positions)?;
             part.are_positions_sent = true;
         } else {
             self.broker.end(self.id, session.epoch, true)?;

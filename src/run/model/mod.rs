@@ -185,7 +185,7 @@ fn without_any_one_of_the_safeguards_some_schedule_goes_wrong() {
         Weakness::Unnoted,
     ];
     for weakness in weaknesses {
-        let found = (0..20_000).find_map(|seed| Some((seed, simulate(seed, Some(weakness)).err()?)));
+        let found = (0..200_000).find_map(|seed| Some((seed, simulate(seed, Some(weakness)).err()?)));
         let (seed, verdict) = found.unwrap_or_else(|| panic!("{weakness:?} goes unnoticed"));
         println!("{weakness:?}: seed {seed} tells: {verdict:?}");
     }

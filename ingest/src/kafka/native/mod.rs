@@ -28,8 +28,8 @@ mod log;
 
 pub(super) use batch::{Consumed, Taker};
 pub(super) use client::{Client, Note, list};
-pub use group::{GroupMetadata, Membership};
 pub(super) use group::send_offsets;
+pub use group::{GroupMetadata, Membership};
 
 use std::ffi::CStr;
 use std::os::raw::c_char;

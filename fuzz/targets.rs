@@ -5,7 +5,10 @@ use std::path::Path;
 
 use driftline::config::Config;
 use driftline_core::{ControlRecord, Event, IdentityDocument, Limits, Position};
+use driftline_detectors::state::{Restoring, StateRecord};
+use driftline_detectors::{Engine, World};
 use driftline_ingest::{Record, decoder, dump};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// A record: as many results as the decoder owes, and the same ones each time.
 pub fn event(bytes: &[u8]) {
@@ -67,6 +70,65 @@ pub fn dump(bytes: &[u8]) {
     dump::write_line(&mut written, &record, &dumped.position).unwrap();
     assert_eq!(dump::parse(&written).unwrap(), dumped);
 }
+
+/// Records of an engine's state, framed as [`framed`] does it. Values get the checksum that is right for them, or none would
+/// come past it; what is restored is written again as it was, and scores.
+pub fn state(bytes: &[u8]) {
+    let mut restoring = Engine::restore(World::default());
+    let mut rest = bytes;
+    while let Some((key, after)) = split(rest)
+        && let Some((value, after)) = split(after)
+    {
+        let mut value = value.to_vec();
+        value.extend(xxh3_64_with_seed(&value, xxh3_64(key)).to_le_bytes());
+        if restoring.add(key, Some(&value)).is_err() {
+            return;
+        }
+        rest = after;
+    }
+    let Ok(mut engine) = restoring.finish() else { return };
+    let mut again: Restoring = Engine::restore(World::default());
+    for StateRecord { key, value } in engine.records() {
+        again.add(&key, value.as_deref()).unwrap();
+    }
+    assert_eq!(again.finish().unwrap().state_hash(), engine.state_hash());
+    for event in EVENTS {
+        engine.observe(&Event::decode(event.as_bytes(), &Limits::default()).unwrap());
+    }
+}
+
+/// What has two bytes of length before it, and what is after it.
+fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))
+}
+
+/// The state of an engine that has seen a little.
+pub fn framed() -> Vec<u8> {
+    let mut engine = Engine::new(World::default());
+    for event in EVENTS {
+        engine.observe(&Event::decode(event.as_bytes(), &Limits::default()).unwrap());
+    }
+    let mut framed = Vec::new();
+    for StateRecord { key, value } in engine.records() {
+        let mut value = value.unwrap();
+        value.truncate(value.len() - size_of::<u64>());
+        for part in [key, value] {
+            framed.extend(u16::try_from(part.len()).unwrap().to_le_bytes());
+            framed.extend(part);
+        }
+    }
+    framed
+}
+
+/// Events of two agents, over some hours.
+pub const EVENTS: [&str; 5] = [
+    r#"{"id":"1","time":0,"tenant":"acme","agent":{"id":"a","version":"1"},"session":{"id":"s"},"action":{"name":"read_file"},"resource":{"id":"/data/x.csv"}}"#,
+    r#"{"id":"2","time":1000,"tenant":"acme","agent":{"id":"a","version":"1"},"session":{"id":"s"},"action":{"name":"send_mail","access":"write"},"outcome":"denied","resource":{"id":"mail/1"}}"#,
+    r#"{"id":"3","time":4000000,"tenant":"acme","agent":{"id":"a","version":"2"},"session":{"id":"s2"},"action":{"name":"read_file"},"usage":{"bytes_out":99}}"#,
+    r#"{"id":"4","time":8000000,"agent":{"id":"b"},"action":{"kind":"permission_change","name":"grant","access":"grant"},"grant":{"to":"b","permissions":["files:*"]}}"#,
+    r#"{"id":"5","time":90000000,"tenant":"acme","agent":{"id":"a","version":"2"},"session":{"id":"s3"},"action":{"name":"read_file"}}"#,
+];
 
 /// A configuration with something in each table.
 pub const CONFIGURATION: &str = r#"

@@ -52,10 +52,10 @@ fn mutated(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Every reader of bytes is tried with so many inputs made from good ones.
-fn try_all(target: fn(&[u8]), seeds: &[&str]) {
+fn try_all(target: fn(&[u8]), seeds: &[impl AsRef<[u8]>]) {
     let cases = u32::try_from(records(20_000)).unwrap();
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
-    let seeds = seeds.iter().map(|seed| seed.as_bytes().to_vec()).collect();
+    let seeds = seeds.iter().map(|seed| seed.as_ref().to_vec()).collect();
     let outcome = runner.run(&mutated(seeds), |bytes| {
         target(&bytes);
         Ok(())
@@ -67,7 +67,8 @@ fn try_all(target: fn(&[u8]), seeds: &[&str]) {
 fn no_bytes_crash_the_decoder() {
     let record = Generator::new(1).event().to_string();
     let escaped = record.replace('a', r"\u0061");
-    try_all(targets::event, &[&record, &escaped, r#"{"time":0,"agent":{"id":"a"},"action":{"name":"t"}}"#]);
+    let least = r#"{"time":0,"agent":{"id":"a"},"action":{"name":"t"}}"#;
+    try_all(targets::event, &[&*record, &escaped, least]);
 }
 
 #[test]
@@ -88,4 +89,11 @@ fn no_bytes_crash_the_control_log() {
 #[test]
 fn no_bytes_crash_the_dump() {
     try_all(targets::dump, &targets::DUMPS);
+}
+
+#[test]
+fn no_bytes_crash_the_state() {
+    let whole = targets::framed();
+    targets::state(&whole);
+    try_all(targets::state, &[whole]);
 }

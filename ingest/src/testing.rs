@@ -5,6 +5,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 use crate::kafka::{Admin, ClientSettings, TopicSpec};
 use crate::source::now;
@@ -31,15 +35,30 @@ pub fn broker() -> Option<&'static Broker> {
     BROKER.get_or_init(find).as_ref()
 }
 
+/// A broker that nobody else uses, for a test that kills it; `None` as for [`broker`]. It is stopped when the process ends.
+///
+/// # Panics
+///
+/// As [`broker`].
+pub fn own_broker() -> Option<&'static Broker> {
+    can_start().then(|| &*Box::leak(Box::new(start())))
+}
+
 #[expect(clippy::disallowed_methods, reason = "tests are told of a broker by their environment")]
-#[expect(clippy::panic, reason = "in a test a panic is how a failure is reported")]
 fn find() -> Option<Broker> {
     if let Ok(bootstrap) = std::env::var("KAFKA_BOOTSTRAP") {
         return Some(Broker { bootstrap });
     }
+    can_start().then(start)
+}
+
+/// Whether there is what a broker takes; where there is not, it is said.
+#[expect(clippy::disallowed_methods, reason = "tests are told by their environment whether they may be skipped")]
+#[expect(clippy::panic, reason = "in a test a panic is how a failure is reported")]
+fn can_start() -> bool {
     let missing: Vec<_> = ["java", "mvn"].into_iter().filter(|program| !is_installed(program)).collect();
     if missing.is_empty() {
-        return Some(start());
+        return true;
     }
     assert!(std::env::var_os("CI").is_none(), "no Kafka broker: {} not found", missing.join(" and "));
     let line = format!(
@@ -50,7 +69,7 @@ fn find() -> Option<Broker> {
     if std::io::stderr().write_all(line.as_bytes()).is_err() {
         panic!("{line}");
     }
-    None
+    false
 }
 
 #[expect(clippy::disallowed_methods, reason = "programs are found where the environment says")]
@@ -61,18 +80,21 @@ fn is_installed(program: &str) -> bool {
 
 #[expect(clippy::panic, reason = "in a test a panic is how a failure is reported")]
 fn start() -> Broker {
+    let said = script("start", "0");
+    let Some(bootstrap) = said.trim().strip_prefix("KAFKA_BOOTSTRAP=") else { panic!("{SCRIPT} start: {said}") };
+    let broker = Broker { bootstrap: bootstrap.to_owned() };
+    stop_at_exit(broker.port());
+    broker
+}
+
+#[expect(clippy::panic, reason = "in a test a panic is how a failure is reported")]
+fn script(what: &str, port: &str) -> String {
     assert!(Path::new(SCRIPT).exists(), "{SCRIPT} is missing");
-    let output = match Command::new(SCRIPT).args(["start", "0"]).output() {
-        Ok(output) => output,
+    match Command::new(SCRIPT).args([what, port]).output() {
+        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
+        Ok(output) => panic!("{SCRIPT} {what}: {}", String::from_utf8_lossy(&output.stderr)),
         Err(error) => panic!("{SCRIPT}: {error}"),
-    };
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    let Some(bootstrap) = stdout.trim().strip_prefix("KAFKA_BOOTSTRAP=") else {
-        panic!("{SCRIPT} start: {}", String::from_utf8_lossy(&output.stderr));
-    };
-    let port = bootstrap.rsplit(':').next().unwrap_or_default();
-    stop_at_exit(port);
-    Broker { bootstrap: bootstrap.to_owned() }
+    }
 }
 
 /// Has the broker stopped when this process has ended, in whatever way: a shell waits until the pipe from here is shut.
@@ -91,6 +113,20 @@ impl Broker {
     /// `host:port`.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    fn port(&self) -> &str {
+        self.bootstrap.rsplit(':').next().unwrap_or_default()
+    }
+
+    /// Ends it as a crash would; one of its own, of which the test is sure that nobody else uses it ([`own_broker`]).
+    pub fn kill(&self) {
+        script("kill", self.port());
+    }
+
+    /// Starts it again after [`Broker::kill`], on the same port and data; returns when it listens.
+    pub fn resume(&self) {
+        script("resume", self.port());
     }
 
     /// Settings for clients of this broker.
@@ -129,5 +165,41 @@ impl Broker {
         let made = Admin::new(&self.settings()).and_then(|admin| admin.create(&spec));
         made.unwrap_or_else(|error| panic!("{error}"));
         name
+    }
+}
+
+/// A transaction that is open until this is dropped, and then aborted: whoever reads to the end of the partition that it
+/// has written to waits for it.
+pub struct OpenTransaction(BaseProducer);
+
+impl OpenTransaction {
+    /// Writes a record that no reader will ever see.
+    ///
+    /// # Panics
+    ///
+    /// Where the broker refuses.
+    #[expect(clippy::panic, reason = "in a test a panic is how a failure is reported")]
+    pub fn begin(broker: &Broker, topic: &str, partition: i32) -> Self {
+        let patience = Duration::from_secs(30);
+        let open = || {
+            let mut config = ClientConfig::new();
+            config.set("bootstrap.servers", broker.bootstrap()).set("transactional.id", broker.unique("open"));
+            let producer: BaseProducer = config.set("transaction.timeout.ms", "600000").create()?;
+            producer.init_transactions(patience)?;
+            producer.begin_transaction()?;
+            producer
+                .send(BaseRecord::<[u8], [u8]>::to(topic).partition(partition).payload(b"never seen"))
+                .map_err(|(error, _)| error)?;
+            producer.flush(patience)?;
+            Ok::<_, rdkafka::error::KafkaError>(producer)
+        };
+        open().map_or_else(|error| panic!("opening a transaction: {error}"), Self)
+    }
+}
+
+impl Drop for OpenTransaction {
+    fn drop(&mut self) {
+        // A test that fails here has failed elsewhere.
+        let _ = self.0.abort_transaction(Duration::from_secs(30));
     }
 }

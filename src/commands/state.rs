@@ -50,12 +50,13 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
             _ => {}
         }
     }
-    let (mut hash, mut agents, mut control, mut groups) = (0u128, 0, 0, BTreeSet::new());
+    let (mut hash, mut agents, mut events, mut control, mut groups) = (0u128, 0, 0, 0, BTreeSet::new());
     let partitions = readings.len();
     for (partition, reading) in readings {
         let (engine, ledger) = reading.finish(&TopicPartition::new(args.topic.name(), partition))?;
         hash = hash.wrapping_add(engine.state_hash());
         agents += engine.len();
+        events += engine.agents().map(|agent| agent.events).sum::<u64>();
         if let Some(ledger) = ledger {
             control = control.max(ledger.control);
             groups.insert(ledger.group);
@@ -64,7 +65,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
     let groups = terminal(&groups.into_iter().collect::<Vec<_>>().join(", ")).into_owned();
     writeln!(
         out,
-        "{}: {agents} agents in {partitions} partitions, after {control} control records, of group `{groups}`",
+        "{}: {events} events of {agents} agents in {partitions} partitions, after {control} control records, of group `{groups}`",
         args.topic.name()
     )?;
     Ok(writeln!(out, "state {hash:032x}")?)

@@ -27,7 +27,8 @@ pub enum Outlet {
     Kafka {
         /// How to reach the brokers.
         settings: ClientSettings,
-        /// The writer, from the first commit on: it fences every other one of its id, and only who is in the group may.
+        /// The writer, from the first assignment on: it fences every other one of its id, and only who is the member of
+        /// that name may.
         writer: Option<Box<TransactionalWriter>>,
         /// Its transactional id. It stands beside the positions, so that who takes a partition over knows whose
         /// transaction may still be open.
@@ -54,7 +55,7 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// Commits until the scorer is done, and answers how long each took.
+    /// Commits until the scorer is done, and answers how long each took. Of no work there is only the writer made ready.
     ///
     /// # Errors
     ///
@@ -62,12 +63,25 @@ impl Committer {
     pub fn run(mut self, commits: &Receiver<Commit>, done: &Sender<Duration>) -> Result<(), CommandError> {
         for (work, group) in commits {
             let started = Instant::now();
+            self.open()?;
+            if work.is_empty() {
+                // As below.
+                let _ = done.send(Duration::ZERO);
+                continue;
+            }
             self.metrics.commit_under_way.set(1);
             self.commit(work, group)?;
             self.metrics.commit_under_way.set(0);
             self.metrics.commit.observe(started.elapsed().as_secs_f64());
             // Nobody waits for the last one.
             let _ = done.send(started.elapsed());
+        }
+        Ok(())
+    }
+
+    fn open(&mut self) -> Result<(), CommandError> {
+        if let Outlet::Kafka { settings, writer: writer @ None, id, .. } = &mut self.outlet {
+            *writer = Some(Box::new(TransactionalWriter::new(settings, id)?));
         }
         Ok(())
     }
@@ -88,17 +102,15 @@ impl Committer {
             }
             log.sync().map_err(failed)?;
         }
-        if let Outlet::Kafka { settings, writer, id, alerts } = &mut self.outlet {
+        if let Outlet::Kafka { writer, id, alerts, .. } = &mut self.outlet {
             if let Some(topic) = alerts {
                 work.records.extend(work.alerts.iter().map(|alert| alert_record(topic, alert)));
             }
             let group = group.ok_or_else(|| {
                 CommandError::Failed("records were read, but the consumer group has no member of ours".to_owned())
             })?;
-            let writer = match writer {
-                Some(writer) => writer,
-                None => writer.insert(Box::new(TransactionalWriter::new(settings, id)?)),
-            };
+            let writer =
+                writer.as_mut().ok_or_else(|| CommandError::Failed("the writer is not ready yet".to_owned()))?;
             commit_transaction(writer, id, &work, &group, &self.readiness)?;
         }
         for alert in &work.alerts {

@@ -227,10 +227,15 @@ impl<'s> Scorer<'s> {
                 )));
             }
         }
-        match &mut self.topics {
-            Some(topics) => topics.takeovers.begin(assignments),
-            None => Ok(()),
+        if self.next.is_empty() {
+            // Now that this is the member of its name, the writer may end what an earlier one has left open.
+            self.commits.begin((Work::default(), self.input.membership()));
         }
+        if let Some(topics) = &mut self.topics {
+            topics.takeovers.begin(assignments)?;
+            topics.takeovers.report(&self.service.metrics, &self.service.readiness);
+        }
+        Ok(())
     }
 
     /// Goes on with partitions whose state has been read back.
@@ -571,6 +576,14 @@ impl<'s> Scorer<'s> {
         }
         if let Some(topics) = &mut self.topics {
             topics.takeovers.report(metrics, &self.service.readiness);
+        }
+        let is_reachable = match &mut self.input {
+            Input::Kafka(source) => source.is_reachable(),
+            Input::Files(_) => true,
+        };
+        match is_reachable {
+            true => self.service.readiness.restore("brokers"),
+            false => self.service.readiness.degrade("brokers", "no broker can be reached"),
         }
         for (name, status) in sinks.statuses() {
             let report = status.report();

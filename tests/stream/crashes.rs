@@ -53,6 +53,10 @@ fn who_takes_over_ends_what_the_dead_one_has_left_open() {
     let slow = "[source.kafka.librdkafka]\ntransaction.timeout.ms = 600000\n";
     let names = ["one", "two"];
     let mut chance = ChaCha8Rng::seed_from_u64(10);
+    // Who has written stands beside the positions from the first commit on.
+    let mut first = stream.run("zero", slow);
+    first.wait("the first commit", |it| it.metric("driftline_commit_duration_seconds_count") > 0.0);
+    first.stop();
     for kill in 0..4 {
         let mut life = stream.run(names[kill % 2], slow);
         life.wait("something to commit", |it| it.metric("driftline_records_total") > 0.0 || it.has_read_all());

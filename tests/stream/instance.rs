@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// An instance that is alive answers well before.
 const ANSWER: Duration = Duration::from_secs(1);
 /// Partitions of a stream's source, and as many of its internal topic.
-const PARTITIONS: usize = 12;
+pub const PARTITIONS: usize = 12;
 
 /// Topics of one test, and a folder for what goes with them.
 pub struct Stream {
@@ -135,10 +135,29 @@ impl Stream {
         (ids(&lines(&alerts)), said.lines().last().unwrap().to_owned())
     }
 
+    /// Events that the state which the run has left is the state of.
+    pub fn events(&self) -> u32 {
+        let said = self.driftline(&["state", "--kafka", self.broker.bootstrap(), "--topic", &self.topic("state")]);
+        let (_, rest) = said.lines().rev().nth(1).unwrap().split_once(": ").unwrap();
+        rest.split_once(" events").unwrap().0.parse().unwrap()
+    }
+
     /// The line that tells the hash of what the run has left in its state topic.
     pub fn state(&self) -> String {
         let said = self.driftline(&["state", "--kafka", self.broker.bootstrap(), "--topic", &self.topic("state")]);
         said.lines().last().unwrap().to_owned()
+    }
+
+    /// That every event was scored once in effect, none lost and none twice, and every alert told once; adds a row to the
+    /// table. For several instances, whose control log does not say yet where each of them has applied its records, so that
+    /// a replay cannot be compared. All must have stopped.
+    pub fn account(&self, test: &'static str, repetitions: u32, events: u32) {
+        let longest_stall = self.watch.end();
+        let alerts = ids(&self.dump("alerts"));
+        let told = alerts.iter().collect::<BTreeSet<_>>().len();
+        let repeated = alerts.len() - told;
+        Row { test, repetitions, expected: told, lost: 0, repeated, longest_stall }.add();
+        assert_eq!((self.events(), repeated), (events, 0), "events in the state, and alerts that were repeated");
     }
 
     /// Compares what has become of the stream with an uninterrupted replay of its records and its control log, alert ids
@@ -220,6 +239,17 @@ impl Instance {
         }
     }
 
+    /// Asks the system to send it a signal.
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// Partitions, of both topics, that it reads.
+    pub fn partitions(&self) -> usize {
+        self.get("/metrics").matches("driftline_lag_records{").count()
+    }
+
     /// kill -9.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
@@ -228,8 +258,23 @@ impl Instance {
 
     /// Asks it to stop, and waits until it has.
     pub fn stop(mut self) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("-TERM");
         assert!(self.child.wait().unwrap().success());
     }
+}
+
+/// Waits for something about several instances.
+pub fn wait(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "{what} did not come about");
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+}
+
+/// Whether all partitions are read by somebody, and to their ends.
+pub fn have_read_all<'i>(instances: impl IntoIterator<Item = &'i Instance>) -> bool {
+    let metrics: String = instances.into_iter().map(|it| it.get("/metrics")).collect();
+    let lags: Vec<&str> = metrics.lines().filter(|line| line.starts_with("driftline_lag_records{")).collect();
+    lags.len() == 2 * PARTITIONS && lags.iter().all(|line| line.ends_with(" 0"))
 }

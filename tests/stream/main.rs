@@ -2,9 +2,14 @@
 
 #![cfg(test)]
 
+mod brokers;
 mod crashes;
 mod instance;
+mod load;
+mod paused;
+mod rebalances;
 mod table;
+mod takeover;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};

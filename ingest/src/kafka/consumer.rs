@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rdkafka::error::RDKafkaErrorCode as Code;
@@ -73,6 +74,8 @@ pub struct KafkaSource {
     revoked: Option<Polled>,
     /// Rebalances and failures that wait for the ones before them.
     notes: VecDeque<Note>,
+    /// Waits for a broker to be there again.
+    outage: Option<JoinHandle<()>>,
     /// Where each partition that is read was started; 0 where nobody had committed a position.
     started: BTreeMap<TopicPartition, i64>,
 }
@@ -108,6 +111,7 @@ impl KafkaSource {
             given: BTreeSet::new(),
             revoked: None,
             notes: VecDeque::new(),
+            outage: None,
             started: BTreeMap::new(),
         })
     }
@@ -116,6 +120,17 @@ impl KafkaSource {
     /// `None` where the member has not joined yet, or the group has given it up.
     pub fn group_metadata(&self) -> Option<GroupMetadata> {
         self.membership().now()
+    }
+
+    /// Whether brokers can be reached, as far as is known. Where they cannot, records come again when they can.
+    pub fn is_reachable(&mut self) -> bool {
+        if self.client.is_unreachable() && self.outage.as_ref().is_none_or(JoinHandle::is_finished) {
+            let client = self.client.clone();
+            // Without a thread the next call tries again.
+            self.outage =
+                std::thread::Builder::new().name("outage".to_owned()).spawn(move || client.await_broker()).ok();
+        }
+        !self.client.is_unreachable()
     }
 
     /// For whoever commits on another thread: tells the member's standing at any time.

@@ -33,6 +33,8 @@ pub(in crate::kafka) enum Note {
 #[derive(Default)]
 pub(super) struct Notes {
     queue: Mutex<VecDeque<Note>>,
+    /// Set while no broker can be reached, as far as is known.
+    unreachable: AtomicBool,
     /// Set while the consumer closes: a callback then does at once what would else be left to the caller.
     closing: AtomicBool,
 }
@@ -205,6 +207,30 @@ impl Client {
         Ok((low, high))
     }
 
+    /// Whether no broker can be reached, as far as is known.
+    pub fn is_unreachable(&self) -> bool {
+        self.notes().unreachable.load(Ordering::Relaxed)
+    }
+
+    /// Asks until a broker answers, or `self` is of use to nobody else any more; [`Client::is_unreachable`] says so then.
+    pub fn await_broker(self: &Arc<Self>) {
+        while Arc::strong_count(self) > 1 {
+            let mut metadata = ptr::null();
+            // SAFETY: the client is alive; what is returned is ours, and given back.
+            let answered = unsafe {
+                let answered =
+                    check(rd::rd_kafka_metadata(self.ptr(), 0, ptr::null_mut(), &raw mut metadata, 1000)).is_ok();
+                if answered {
+                    rd::rd_kafka_metadata_destroy(metadata);
+                }
+                answered
+            };
+            if answered {
+                return self.notes().unreachable.store(false, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Leaves the group and stops reading; the partitions are free for others when it returns.
     pub fn close(&self) {
         self.notes().closing.store(true, Ordering::SeqCst);
@@ -337,7 +363,12 @@ unsafe extern "C" fn on_error(client: *mut rd::rd_kafka_t, code: c_int, reason: 
                 Failure { fatal: true, ..Failure::with_message(Code::from(code), text(message.as_ptr())) }
             }
             Code::Authentication | Code::SSL => Failure::with_message(code, reason),
-            _ => return tracing::warn!(target: "librdkafka", "{reason}"),
+            code => {
+                if code == Code::AllBrokersDown {
+                    (*notes.cast::<Notes>()).unreachable.store(true, Ordering::Relaxed);
+                }
+                return tracing::warn!(target: "librdkafka", "{reason}");
+            }
         };
         (*notes.cast::<Notes>()).push(Note::Failed(failure));
     }

@@ -134,7 +134,7 @@ impl StateTopic {
         let mut reader = Reader::open(&self.settings, &[(partition.clone(), Start::Beginning)], Until::End, &[])?;
         let mut restoring = Engine::restore(World::default());
         let mut ledger = None;
-        let mut moved = Instant::now();
+        let (mut moved, mut ended) = (Instant::now(), false);
         loop {
             if progress.is_over.load(Ordering::Relaxed) {
                 return Ok(None);
@@ -149,11 +149,13 @@ impl StateTopic {
                     moved = Instant::now();
                 }
                 Polled::Finished => break,
-                _ if !writer.is_empty() && moved.elapsed() >= PATIENCE => {
+                _ if !writer.is_empty() && !ended && moved.elapsed() >= PATIENCE => {
                     // A broker that is busy is slow to answer too; a transaction that is open shows.
                     if reader.waits_for_transaction(&partition)? {
                         tracing::warn!("{partition} waits for a transaction that `{writer}` has left open: ending it");
                         end_transaction_of(&self.settings, writer)?;
+                        // Once: where it was another's, this one's writer may live and be fenced for nothing.
+                        ended = true;
                     }
                     moved = Instant::now();
                 }

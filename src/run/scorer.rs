@@ -112,7 +112,7 @@ impl<'s> Scorer<'s> {
         let usage = |error: driftline_ingest::FileError| CommandError::Usage(error.to_string());
         let (input, topics) = match (&config.source, &service.kafka) {
             (SourceConfig::Kafka(source), Some(client)) => {
-                let topics = Topics::open(source, client)?;
+                let topics = Topics::open(source, client, service.writer_of(source))?;
                 let group = GroupSettings {
                     group: source.group.clone(),
                     instance: Some(service.instance.id.clone()),
@@ -246,7 +246,7 @@ impl<'s> Scorer<'s> {
         // An engine may have taken up what was written to the control log a moment ago.
         self.follow()?;
         while let Some(topics) = &mut self.topics
-            && let Some(ready) = topics.takeovers.next(self.conductor.world().next)?
+            && let Some(ready) = topics.takeovers.next(self.conductor.world().next, self.owners.is_empty())?
         {
             self.take_over(ready)?;
         }
@@ -276,6 +276,9 @@ impl<'s> Scorer<'s> {
             let next = at.unwrap_or(0);
             tracing::info!("{partition} is read from offset {next}");
             self.next.insert(partition.clone(), next);
+            if committed.is_some() {
+                self.work.announced.push((partition.clone(), next));
+            }
             begin.push((partition, at));
         }
         topics.changelog.resume(place, ledger.as_ref());
@@ -320,6 +323,7 @@ impl<'s> Scorer<'s> {
         if let Some(topics) = &mut self.topics {
             topics.takeovers.give_up(partitions);
         }
+        self.work.announced.retain(|(partition, _)| !partitions.contains(partition));
         for partition in partitions {
             tracing::info!("{partition} goes to another instance");
             self.next.remove(partition);
@@ -622,11 +626,15 @@ struct Topics {
 }
 
 impl Topics {
-    fn open(source: &crate::config::KafkaSource, client: &ClientSettings) -> Result<Self, CommandError> {
+    fn open(
+        source: &crate::config::KafkaSource,
+        client: &ClientSettings,
+        writer: String,
+    ) -> Result<Self, CommandError> {
         let placement = place(source, client)?;
         let control_log = ControlLog::open(client, &source.control_topic)?;
         let changelog = Changelog::open(client, &source.state_topic, placement.partitions, &source.group)?;
-        let takeovers = Takeovers::new(changelog.topic().clone(), control_log.topic().clone());
+        let takeovers = Takeovers::new(changelog.topic().clone(), control_log.topic().clone(), writer);
         Ok(Self { placement, control_log, changelog, takeovers })
     }
 }

@@ -18,7 +18,7 @@ use super::instance::{self, Instance};
 use super::scorer::Scorer;
 use super::sinks::Sinks;
 use crate::commands::CommandError;
-use crate::config::{Alerts, Config, Source as SourceConfig};
+use crate::config::{Alerts, Config, KafkaSource, Source as SourceConfig};
 use crate::http::{Readiness, Server};
 use crate::metrics::Metrics;
 
@@ -140,8 +140,13 @@ impl Service {
         let (Some(settings), SourceConfig::Kafka(kafka)) = (&self.kafka, &self.config.source) else {
             return Ok(Outlet::Local);
         };
-        let id = format!("driftline-{}-{}", kafka.group, self.instance.id);
+        let id = self.writer_of(kafka);
         Ok(Outlet::Kafka { settings: settings.clone(), writer: None, id, alerts: self.alerts_topic().map(Arc::from) })
+    }
+
+    /// The transactional id of this instance.
+    pub fn writer_of(&self, kafka: &KafkaSource) -> String {
+        format!("driftline-{}-{}", kafka.group, self.instance.id)
     }
 
     fn alerts_topic(&self) -> Option<&str> {

@@ -54,6 +54,8 @@ type Arrival = (i32, u64, Result<Option<Ready>, CommandError>);
 pub struct Takeovers {
     state: StateTopic,
     control: ControlTopic,
+    /// The transactional id of this instance.
+    own: String,
     under_way: BTreeMap<i32, Takeover>,
     arrivals: (Sender<Arrival>, Receiver<Arrival>),
     /// How many there were so far.
@@ -81,11 +83,12 @@ impl Drop for Takeovers {
 
 impl Takeovers {
     /// Nothing is taken over yet.
-    pub fn new(state: StateTopic, control: ControlTopic) -> Self {
+    pub fn new(state: StateTopic, control: ControlTopic, own: String) -> Self {
         let now = Instant::now();
         Self {
             state,
             control,
+            own,
             under_way: BTreeMap::new(),
             arrivals: unbounded(),
             numbers: 0,
@@ -119,10 +122,15 @@ impl Takeovers {
             let number = self.numbers;
             let progress = Arc::new(Progress::default());
             let (state, control, arrived) = (self.state.clone(), self.control.clone(), self.arrivals.0.clone());
+            // A partition that nothing was read from has no writer's name beside it; and to end what is open of its own
+            // writer would end its own.
+            let mut writers = assignments.iter().map(|assignment| assignment.metadata.as_str());
+            let writer =
+                writers.find(|writer| !writer.is_empty() && *writer != self.own).unwrap_or_default().to_owned();
             {
                 let (progress, assignments) = (progress.clone(), assignments.clone());
                 threads.spawn_fifo(move || {
-                    let ready = restore(place, assignments, &state, &control, &progress);
+                    let ready = restore(place, assignments, &writer, &state, &control, &progress);
                     // The session may have ended.
                     let _ = arrived.send((place, number, ready));
                 });
@@ -153,12 +161,13 @@ impl Takeovers {
         assignments.map(|assignment| (&assignment.partition, assignment.committed.unwrap_or(0)))
     }
 
-    /// A partition that can be read from now on, where the instance has taken up the first `known` control records.
+    /// A partition that can be read from now on, where the instance has taken up the first `known` control records. `first`:
+    /// the instance reads none yet.
     ///
     /// # Errors
     ///
     /// [`CommandError`] where a partition's state cannot be read back.
-    pub fn next(&mut self, known: u64) -> Result<Option<Ready>, CommandError> {
+    pub fn next(&mut self, known: u64, first: bool) -> Result<Option<Ready>, CommandError> {
         while let Ok((place, number, ready)) = self.arrivals.1.try_recv() {
             // One that was given up, and what is under way is another try.
             let Some(takeover) = self.under_way.get_mut(&place).filter(|takeover| takeover.number == number) else {
@@ -166,10 +175,10 @@ impl Takeovers {
             };
             takeover.ready = ready?;
         }
-        // Who leads sees to settings and documents before anything is scored by others.
-        let first = self.under_way.contains_key(&0).then_some(0);
+        // Who leads sees to settings and documents before anything is scored.
+        let leads_first = known == 0 || (first && self.under_way.contains_key(&0));
         let is_ready = |takeover: &Takeover| takeover.ready.as_ref().is_some_and(|r| r.conductor.world().next <= known);
-        let may_go = |place: i32| if known == 0 { place == 0 } else { first.is_none_or(|first| first == place) };
+        let may_go = |place: i32| place == 0 || !leads_first;
         let mut ready = self.under_way.iter().filter(|(place, takeover)| may_go(**place) && is_ready(takeover));
         let Some(place) = ready.next().map(|(place, _)| *place) else { return Ok(None) };
         let done = self.under_way.remove(&place);
@@ -241,14 +250,12 @@ impl Takeovers {
 fn restore(
     place: i32,
     assignments: Vec<Assignment>,
+    writer: &str,
     state: &StateTopic,
     control: &ControlTopic,
     progress: &Progress,
 ) -> Result<Option<Ready>, CommandError> {
     let started = Instant::now();
-    // A partition that nothing was read from has no writer's name beside it.
-    let writers = assignments.iter().map(|assignment| assignment.metadata.as_str());
-    let writer = writers.clone().find(|writer| !writer.is_empty()).unwrap_or_default();
     let Some(restored) = state.restore(place, writer, progress)? else { return Ok(None) };
     let mut engine = restored.engine;
     let known = restored.ledger.as_ref().map_or(0, |ledger| ledger.control);

@@ -2,7 +2,7 @@
 
 use driftline_ingest::testing::own_broker;
 
-use crate::instance::{Instance, Stream, asked_for};
+use crate::instance::{Stream, asked_for};
 use crate::load::Load;
 
 /// `DRIFTLINE_BROKER_KILLS=10` makes it a longer one.
@@ -21,8 +21,7 @@ fn a_broker_that_is_killed_and_comes_back_loses_nothing() {
         broker.resume();
         instance.wait("it to be ready again", |it| it.get("/readyz").contains("\"ready\":true"));
     }
-    load.end();
-    instance.wait("all records read", Instance::has_read_all);
+    stream.await_commit(load.end());
     instance.stop();
     stream.prove("broker killed and started again", kills);
 }

@@ -5,9 +5,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use driftline_ingest::TopicPartition;
+use driftline_ingest::kafka::Admin;
 use driftline_ingest::testing::Broker;
 use serde_json::Value;
 
@@ -133,6 +135,18 @@ impl Stream {
         self.driftline(&["dump", "--kafka", self.broker.bootstrap(), "--topic", &topic, "--out", dump]);
         let said = self.driftline(&["replay", dump, "--control", control, "--alerts", alerts.to_str().unwrap()]);
         (ids(&lines(&alerts)), said.lines().last().unwrap().to_owned())
+    }
+
+    /// Waits until the group has committed so many records, which must be all that the source has: what instances tell of
+    /// how far they have come is a moment old.
+    pub fn await_commit(&self, records: u32) {
+        let admin = Admin::new(&self.broker.settings()).unwrap();
+        let topic: Arc<str> = self.topic("events").into();
+        let partitions: Vec<_> = (0..PARTITIONS as i32).map(|n| TopicPartition::new(topic.clone(), n)).collect();
+        wait("all records to be committed", || {
+            let committed = admin.committed(&self.name, &partitions).unwrap_or_default();
+            committed.iter().map(|(_, offset)| *offset).sum::<i64>() == i64::from(records)
+        });
     }
 
     /// Events that the state which the run has left is the state of.
@@ -270,11 +284,4 @@ pub fn wait(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(started.elapsed() < PATIENCE, "{what} did not come about");
         std::thread::park_timeout(Duration::from_millis(100));
     }
-}
-
-/// Whether all partitions are read by somebody, and to their ends.
-pub fn have_read_all<'i>(instances: impl IntoIterator<Item = &'i Instance>) -> bool {
-    let metrics: String = instances.into_iter().map(|it| it.get("/metrics")).collect();
-    let lags: Vec<&str> = metrics.lines().filter(|line| line.starts_with("driftline_lag_records{")).collect();
-    lags.len() == 2 * PARTITIONS && lags.iter().all(|line| line.ends_with(" 0"))
 }

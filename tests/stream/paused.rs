@@ -4,7 +4,7 @@ use std::process::ExitStatus;
 
 use driftline_ingest::testing::broker;
 
-use crate::instance::{Instance, Stream, have_read_all, wait};
+use crate::instance::{Instance, Stream, wait};
 use crate::load::Load;
 
 /// Once at any moment, and once in the middle of a commit, whose transaction the other one has to end.
@@ -29,7 +29,7 @@ fn a_process_that_was_paused_comes_back_fenced_and_goes_on_as_a_member() {
     }
     wait("a share for each", || one.partitions() == 12 && two.partitions() == 12);
     let events = load.end();
-    wait("all records read", || have_read_all([&one, &two]));
+    stream.await_commit(events);
     one.stop();
     two.stop();
     stream.account("paused past its time-out", 2, events);
@@ -52,8 +52,7 @@ fn of_two_processes_of_one_name_the_earlier_ends() {
     wait("the first one's end", || ended(&mut first).is_some());
     assert_eq!(ended(&mut first).unwrap().code(), Some(1));
     second.wait("all partitions", |it| it.partitions() == 24);
-    load.end();
-    second.wait("all records read", Instance::has_read_all);
+    stream.await_commit(load.end());
     second.stop();
     stream.prove("a second process under the same name", 1);
 }

@@ -4,7 +4,7 @@ use driftline_ingest::testing::broker;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::instance::{Instance, Stream, asked_for, have_read_all, wait};
+use crate::instance::{Instance, Stream, asked_for, wait};
 use crate::load::Load;
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
@@ -43,7 +43,7 @@ fn instances_that_come_and_go_lose_and_repeat_nothing() {
         }
     }
     let events = load.end();
-    wait("all records read", || have_read_all(running.iter().flatten()));
+    stream.await_commit(events);
     running.into_iter().flatten().for_each(Instance::stop);
     println!("{changes} joins and leaves, {kills} of them kills");
     stream.account("joins and leaves", changes, events);
@@ -65,7 +65,7 @@ fn the_consumer_group_protocol_serves_as_well() {
     let two = stream.run("two", protocol);
     wait("the share to be read again", || one.partitions() == 12 && two.partitions() == 12);
     let events = load.end();
-    wait("all records read", || have_read_all([&one, &two]));
+    stream.await_commit(events);
     one.stop();
     two.stop();
     stream.account("join and return, group.protocol=consumer", 2, events);

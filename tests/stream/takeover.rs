@@ -5,7 +5,7 @@ use std::time::Instant;
 use driftline_ingest::kafka::partition_of;
 use driftline_ingest::testing::{OpenTransaction, broker};
 
-use crate::instance::{Instance, PARTITIONS, Stream, asked_for, have_read_all, wait};
+use crate::instance::{PARTITIONS, Stream, asked_for, wait};
 use crate::load::Load;
 
 /// A transaction that stays open holds up the restore of one partition for as long as the test likes.
@@ -40,7 +40,7 @@ fn the_others_go_on_while_a_partition_is_restored_and_it_may_be_taken_away_again
     wait("all partitions", || one.partitions() == 12 && two.partitions() == 12);
     assert_eq!(one.metric("driftline_restarts_total"), 0.0, "all that was one session");
     let events = load.end();
-    wait("all records read", || have_read_all([&one, &two]));
+    stream.await_commit(events);
     one.stop();
     two.stop();
     stream.account("taken away while it is restored", 1, events);
@@ -62,7 +62,7 @@ fn how_long_a_take_over_lasts() {
         fill(&stream, agents);
         let (mut one, mut two) = (stream.run("one", more), stream.run("two", more));
         wait("a share for each", || one.partitions() == 12 && two.partitions() == 12);
-        wait("all records read", || have_read_all([&one, &two]));
+        stream.await_commit(2 * agents);
         two.wait("a commit of it", |it| it.metric("driftline_commit_duration_seconds_count") > 0.0);
         let before = one.metric("driftline_events_total");
         two.kill();
@@ -90,8 +90,8 @@ fn how_long_a_restore_lasts() {
     let stream = Stream::new(broker, "restore");
     let agents = asked_for("DRIFTLINE_RESTORE_AGENTS", 20_000);
     fill(&stream, agents);
-    let mut one = stream.run("one", "");
-    one.wait("all records read", Instance::has_read_all);
+    let one = stream.run("one", "");
+    stream.await_commit(2 * agents);
     one.stop();
     assert_eq!(stream.events(), 2 * agents);
     let mut one = stream.run("one", "");

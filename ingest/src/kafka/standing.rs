@@ -77,16 +77,16 @@ impl Standing {
 
     /// Asks until there is an answer; `None` where nobody waits for it any more.
     fn find(&self, partitions: &[TopicPartition], over: &AtomicBool) -> Result<Option<Vec<Assignment>>, KafkaError> {
-        let mut since = Instant::now();
+        let (since, mut ended) = (Instant::now(), false);
         while !over.load(Ordering::Relaxed) {
             match self.of(partitions) {
                 Ok(assignments) => return Ok(Some(assignments)),
                 Err(error) if error.is_retriable() => tracing::info!("waiting: {error}"),
                 Err(error) => return Err(error),
             }
-            if since.elapsed() >= PATIENCE && !over.load(Ordering::Relaxed) {
-                self.end_what_nobody_will(partitions)?;
-                since = Instant::now();
+            if since.elapsed() >= PATIENCE && !ended && !over.load(Ordering::Relaxed) {
+                // Once: where a transaction is another's, the writer may live and be fenced for nothing.
+                ended = self.end_what_nobody_will(partitions)?;
             }
             // Nothing comes from this channel but the time.
             let _ = crossbeam_channel::after(AGAIN).recv();
@@ -121,18 +121,18 @@ impl Standing {
     }
 
     /// Ends the transactions that hold positions up. Their writers' names stand beside the positions that they committed
-    /// before.
-    fn end_what_nobody_will(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
+    /// before. Whether these could be told.
+    fn end_what_nobody_will(&self, partitions: &[TopicPartition]) -> Result<bool, KafkaError> {
         let mut known = list(partitions);
         if self.before.committed(&mut known, ANSWER).is_err() {
-            return Ok(());
+            return Ok(false);
         }
         let writers: BTreeSet<String> = known.elements().iter().map(|element| element.metadata().to_owned()).collect();
         for writer in writers.iter().filter(|writer| !writer.is_empty()) {
             tracing::warn!("positions wait for a transaction that `{writer}` has left open: ending it");
             end_transaction_of(&self.settings, writer)?;
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -59,7 +59,9 @@ pub struct KafkaSource {
     #[serde(default = "native")]
     pub format: String,
     /// Passed on to librdkafka under its own names, for consumer and producer alike: `security.protocol = "SASL_SSL"`.
-    /// What Driftline's promises rest on (offsets, transactions, isolation) cannot be set here.
+    /// What Driftline's promises rest on (offsets, transactions, isolation) cannot be set here. An instance that is not
+    /// heard of for `session.timeout.ms` (6000) loses its partitions to others; with `group.protocol = "consumer"` the
+    /// broker's `group.consumer.session.timeout.ms` (45 s as it comes) counts instead.
     #[serde(default)]
     pub librdkafka: Librdkafka,
 }

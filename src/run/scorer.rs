@@ -390,7 +390,8 @@ impl<'s> Scorer<'s> {
 
     /// Tells the clock, and closes the hour, where this instance leads.
     fn advance(&mut self) -> Result<(), CommandError> {
-        if !self.is_leader() {
+        // Partitions that are on their way hold the clock: their events would all be late.
+        if !self.is_leader() || self.topics.as_ref().is_some_and(|topics| !topics.takeovers.is_empty()) {
             return Ok(());
         }
         let Some(highest) = self.progress() else { return Ok(()) };

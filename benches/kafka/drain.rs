@@ -51,6 +51,7 @@ pub fn join(broker: &Broker, topic: &str) -> Result<KafkaSource, Box<dyn Error>>
     let group = GroupSettings {
         group: broker.unique("bench-drain"),
         instance: None,
+        writer: String::new(),
         topics: vec![topic.to_owned()],
         internal: Vec::new(),
     };

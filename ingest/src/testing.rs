@@ -188,7 +188,7 @@ impl OpenTransaction {
             producer.init_transactions(patience)?;
             producer.begin_transaction()?;
             producer
-                .send(BaseRecord::<[u8], [u8]>::to(topic).partition(partition).payload(b"never seen"))
+                .send(BaseRecord::to(topic).partition(partition).key("open").payload("never seen"))
                 .map_err(|(error, _)| error)?;
             producer.flush(patience)?;
             Ok::<_, rdkafka::error::KafkaError>(producer)

@@ -111,11 +111,6 @@ impl Committer {
             })?;
             let writer =
                 writer.as_mut().ok_or_else(|| CommandError::Failed("the writer is not ready yet".to_owned()))?;
-            if !work.announced.is_empty() {
-                let positions = std::mem::take(&mut work.announced);
-                let announcement = Work { positions, ..Work::default() };
-                commit_transaction(writer, id, &announcement, &group, &self.readiness)?;
-            }
             commit_transaction(writer, id, &work, &group, &self.readiness)?;
         }
         for alert in &work.alerts {

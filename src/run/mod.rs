@@ -29,9 +29,6 @@ use driftline_core::Alert;
 /// What came of batches: it is committed whole or not at all.
 #[derive(Debug, Default)]
 pub struct Work {
-    /// Partitions that were taken over, with the positions that they stood at: that this instance writes of them from here
-    /// on is committed before anything of them is written. Else nobody would know whose transaction is open where it dies.
-    pub announced: Vec<(TopicPartition, i64)>,
     /// Of each partition the offset of the next record to read.
     pub positions: Vec<(TopicPartition, i64)>,
     /// Alerts raised.
@@ -53,7 +50,6 @@ impl Work {
 
     /// Takes up what came of later batches.
     pub fn absorb(&mut self, later: Self) {
-        self.announced.extend(later.announced);
         for (partition, offset) in later.positions {
             match self.positions.iter_mut().find(|(known, _)| *known == partition) {
                 Some((_, known)) => *known = offset,

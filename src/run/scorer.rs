@@ -116,6 +116,7 @@ impl<'s> Scorer<'s> {
                 let group = GroupSettings {
                     group: source.group.clone(),
                     instance: Some(service.instance.id.clone()),
+                    writer: service.writer_of(source),
                     topics: vec![source.topic.clone()],
                     internal: vec![source.internal_topic.clone()],
                 };
@@ -276,9 +277,6 @@ impl<'s> Scorer<'s> {
             let next = at.unwrap_or(0);
             tracing::info!("{partition} is read from offset {next}");
             self.next.insert(partition.clone(), next);
-            if committed.is_some() {
-                self.work.announced.push((partition.clone(), next));
-            }
             begin.push((partition, at));
         }
         topics.changelog.resume(place, ledger.as_ref());
@@ -323,7 +321,6 @@ impl<'s> Scorer<'s> {
         if let Some(topics) = &mut self.topics {
             topics.takeovers.give_up(partitions);
         }
-        self.work.announced.retain(|(partition, _)| !partitions.contains(partition));
         for partition in partitions {
             tracing::info!("{partition} goes to another instance");
             self.next.remove(partition);

@@ -49,6 +49,9 @@ pub struct GroupSettings {
     /// A name for this member that outlives it: a member that comes back under it within `session.timeout.ms` gets its
     /// partitions back without a rebalance. `None`: the broker makes one up.
     pub instance: Option<String>,
+    /// The transactional id that this member commits under ([`crate::kafka::TransactionalWriter`]); it stands beside the
+    /// positions of partitions from when they are assigned. Empty for a member that commits nothing.
+    pub writer: String,
     /// Topics whose partitions the group shares out.
     pub topics: Vec<String>,
     /// Topics of forwarded records, with as many partitions: whoever is given a partition reads those of the same number
@@ -105,7 +108,7 @@ impl KafkaSource {
         Ok(Self {
             taker: Taker::new(client.clone(), BATCH, &internal),
             internal: internal.into_iter().map(Arc::from).collect(),
-            standing: Standing::new(client.clone(), &group.group, settings)?,
+            standing: Standing::new(client.clone(), group, settings)?,
             client,
             inquiries: Vec::new(),
             given: BTreeSet::new(),

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::error::Failure;
-use super::native::{Client, list};
+use super::native::{Client, Membership, list};
 use super::writer::end_transaction_of;
-use super::{ClientSettings, KafkaError};
+use super::{ClientSettings, GroupSettings, KafkaError};
 use crate::source::{Assignment, TopicPartition};
 
 /// How long the coordinator may take for an answer. A position that belongs to an open transaction is known only when
@@ -35,6 +36,8 @@ pub(super) struct Standing {
     /// Sees positions as they were before a transaction that is still open.
     before: Arc<Client>,
     settings: ClientSettings,
+    /// Who writes of partitions from the assignment on; empty: nobody.
+    writer: String,
 }
 
 /// A question that is under way.
@@ -47,10 +50,10 @@ pub(super) struct Inquiry {
 
 impl Standing {
     /// Of the group that `client` is a member of.
-    pub fn new(client: Arc<Client>, group: &str, settings: &ClientSettings) -> Result<Self, KafkaError> {
-        let uncommitted = [("group.id", group), ("isolation.level", "read_uncommitted")];
+    pub fn new(client: Arc<Client>, group: &GroupSettings, settings: &ClientSettings) -> Result<Self, KafkaError> {
+        let uncommitted = [("group.id", group.group.as_str()), ("isolation.level", "read_uncommitted")];
         let before = Client::new(&settings.client(&[], &uncommitted))?;
-        Ok(Self { client, before, settings: settings.clone() })
+        Ok(Self { client, before, settings: settings.clone(), writer: group.writer.clone() })
     }
 
     /// Asks where the group stands in partitions.
@@ -79,7 +82,7 @@ impl Standing {
     fn find(&self, partitions: &[TopicPartition], over: &AtomicBool) -> Result<Option<Vec<Assignment>>, KafkaError> {
         let (since, mut ended) = (Instant::now(), false);
         while !over.load(Ordering::Relaxed) {
-            match self.of(partitions) {
+            match self.of(partitions).and_then(|assignments| self.announce(&assignments).map(|()| assignments)) {
                 Ok(assignments) => return Ok(Some(assignments)),
                 Err(error) if error.is_retriable() => tracing::info!("waiting: {error}"),
                 Err(error) => return Err(error),
@@ -118,6 +121,41 @@ impl Standing {
             assignments.push(Assignment { partition, committed, metadata: element.metadata().to_owned(), expired });
         }
         Ok(assignments)
+    }
+
+    /// Has the name of who writes from here on beside the positions, before anything is written: else nobody would know
+    /// whose transaction is open where it dies in its first one. Positions stay as they are.
+    fn announce(&self, assignments: &[Assignment]) -> Result<(), KafkaError> {
+        let doing = "writing a name beside the group's positions";
+        let mut list = TopicPartitionList::new();
+        for Assignment { partition, committed, metadata, .. } in assignments {
+            if let Some(committed) = committed.filter(|_| *metadata != self.writer && !self.writer.is_empty()) {
+                let mut element = list.add_partition(&partition.topic, partition.partition);
+                let named = element.set_offset(Offset::Offset(committed));
+                named.map_err(|error| KafkaError::from_client(doing, error))?;
+                element.set_metadata(&self.writer);
+            }
+        }
+        if list.count() == 0 {
+            return Ok(());
+        }
+        // A group without members takes it from anybody.
+        let committed = match Membership::of(&self.client).now() {
+            Some(_) => self.client.commit(&list),
+            None => Err(Failure::of(Code::UnknownMemberId)),
+        };
+        committed.map_err(|failure| {
+            // Where the group has moved on, it gives these partitions again, or takes them back.
+            let moved_on = matches!(
+                failure.code,
+                Code::IllegalGeneration
+                    | Code::RebalanceInProgress
+                    | Code::UnknownMemberId
+                    | Code::StaleMemberEpoch
+                    | Code::FencedMemberEpoch
+            );
+            KafkaError::broker(doing, Failure { retriable: failure.retriable || moved_on, ..failure })
+        })
     }
 
     /// Ends the transactions that hold positions up. Their writers' names stand beside the positions that they committed

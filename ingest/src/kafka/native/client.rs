@@ -155,6 +155,12 @@ impl Client {
         check(unsafe { rd::rd_kafka_committed(self.ptr(), list.ptr(), millis(timeout)) })
     }
 
+    /// Commits the offsets and the metadata in the list, as a member of the group and outside any transaction.
+    pub fn commit(&self, list: &TopicPartitionList) -> Result<(), Failure> {
+        // SAFETY: both are alive; the list is only read.
+        check(unsafe { rd::rd_kafka_commit(self.ptr(), list.ptr(), 0) })
+    }
+
     /// Goes to the offsets in the list, in partitions that are being read.
     pub fn seek(&self, list: &mut TopicPartitionList, timeout: Duration) -> Result<(), Failure> {
         // SAFETY: both are alive, the list is ours to change, and the error object is ours.

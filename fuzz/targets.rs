@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use driftline::config::Config;
-use driftline_core::{ControlRecord, Event, IdentityDocument, Limits, Position};
+use driftline_core::{ControlEntry, Event, IdentityDocument, Limits, Position};
 use driftline_detectors::state::{Restoring, StateRecord};
 use driftline_detectors::{Engine, World};
 use driftline_ingest::{Record, decoder, dump};
@@ -46,10 +46,12 @@ pub fn identity(bytes: &[u8]) {
 
 /// A line of a control log, which when it is written again is the same.
 pub fn control(bytes: &[u8]) {
-    if let Ok(record) = ControlRecord::parse(bytes) {
-        let written = serde_json::to_vec(&record).unwrap();
-        assert_eq!(ControlRecord::parse(&written).unwrap(), record);
-    }
+    let Ok(entry) = ControlEntry::parse(bytes) else { return };
+    let written = match &entry {
+        ControlEntry::Record(record) => serde_json::to_vec(record).unwrap(),
+        ControlEntry::Applied(note) => serde_json::to_vec(note).unwrap(),
+    };
+    assert_eq!(ControlEntry::parse(&written).unwrap(), entry);
 }
 
 /// A line of a record dump; what it holds can be dumped and read again.
@@ -164,12 +166,13 @@ pub const IDENTITIES: [&str; 3] = [
     r#"{"id":"a","tenant":"acme","status":"suspended","human_oversight":{"required_for":["delete"],"approvers":["x"]},"credentials":[{"id":"c","expires_at":0,"revoked":true}]}"#,
 ];
 
-/// Control records of each kind.
-pub const CONTROLS: [&str; 5] = [
+/// Control records of each kind, and a note.
+pub const CONTROLS: [&str; 6] = [
     r#"{"schema":"driftline.control/1","number":0,"kind":"settings","settings":{"level":0.001,"learn":true,"limits":{"depth":64}}}"#,
     r#"{"schema":"driftline.control/1","number":1,"positions":{"events/0":17},"kind":"identity","document":{"id":"a","tools":[{"id":"t"}]}}"#,
     r#"{"schema":"driftline.control/1","number":2,"kind":"identity_removed","tenant":"acme","id":"a"}"#,
     r#"{"schema":"driftline.control/1","number":3,"kind":"clock","clock":"2026-03-02T08:11:24.715Z"}"#,
+    r#"{"schema":"driftline.applied/1","from":1,"until":4,"positions":{"events/1":12,"driftline.internal/1":0}}"#,
     r#"{"schema":"driftline.control/1","number":4,"kind":"epoch","epoch":{"number":0,"until":0,"groups":[{"tenant":"","group":"g","agents":1,"keys":[[1,18446744073709551615,2]]}],"tenants":[{"tenant":"","registered":1,"unregistered":2,"sample":["x"],"turned_away":0}]}}"#,
 ];
 

@@ -50,7 +50,7 @@ fn write_config(broker: &Broker, topic: &str, group: &str, folder: &Path) -> Res
     let path = folder.join(format!("{group}.toml"));
     let text = format!(
         "[source.kafka]\nbootstrap = '{}'\ntopic = '{topic}'\ngroup = '{group}'\ninternal_topic = '{group}-internal'\n\
-         control_topic = '{group}-control'\nstate_topic = '{group}-state'\n[alerts.kafka]\ntopic = '{group}-alerts'\n\
+         control_topic = '{group}-control'\nstate_topic = '{group}-state'\nshared_topic = '{group}-shared'\n[alerts.kafka]\ntopic = '{group}-alerts'\n\
          [dead_letters.kafka]\ntopic = '{group}-dead'\n[identities]\npath = '{}'\n[instance]\nstate = '{}'\n\
          [http]\nlisten = '127.0.0.1:0'\n[log]\nformat = 'json'\n",
         broker.bootstrap(),

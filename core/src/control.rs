@@ -15,13 +15,36 @@ pub struct ControlRecord {
     pub schema: String,
     /// Its place in the log.
     pub number: u64,
-    /// Position from which it holds: the next offset of each `topic/partition` when it was applied there. A partition
-    /// that is not named had nothing read from it.
+    /// Position from which it holds in the partitions of the instance that wrote it: the next offset of each
+    /// `topic/partition` there. For the partitions of others, [`Applied`] says it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub positions: BTreeMap<String, i64>,
     /// What it says.
     #[serde(flatten)]
     pub change: Change,
+}
+
+/// From where control records hold in partitions of an instance that has not written them: a note in the same topic. It
+/// has no number, and is in the transaction that commits these positions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// [`Applied::SCHEMA`].
+    pub schema: String,
+    /// The number of the first record it is about.
+    pub from: u64,
+    /// The number after the last one.
+    pub until: u64,
+    /// The next offset of each `topic/partition` when they were applied there.
+    pub positions: BTreeMap<String, i64>,
+}
+
+/// What stands in a control topic, or in a line of a control log.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ControlEntry {
+    /// A record.
+    Record(ControlRecord),
+    /// A note of where records hold.
+    Applied(Applied),
 }
 
 /// What a control record says.
@@ -171,6 +194,35 @@ impl TenantCounts {
 #[error("not a control record: {0}")]
 pub struct ControlError(#[from] serde_json::Error);
 
+impl Applied {
+    /// The value of [`Applied::schema`].
+    pub const SCHEMA: &'static str = "driftline.applied/1";
+
+    /// A note about the records `from..until`.
+    pub fn new(from: u64, until: u64, positions: BTreeMap<String, i64>) -> Self {
+        Self { schema: Self::SCHEMA.to_owned(), from, until, positions }
+    }
+}
+
+impl ControlEntry {
+    /// Reads one entry, by its `schema`.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError`] where the bytes are neither.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ControlError> {
+        #[derive(Deserialize)]
+        struct Kind<'b> {
+            #[serde(borrow)]
+            schema: std::borrow::Cow<'b, str>,
+        }
+        match serde_json::from_slice::<Kind<'_>>(bytes)?.schema.as_ref() {
+            Applied::SCHEMA => Ok(Self::Applied(serde_json::from_slice(bytes)?)),
+            _ => Ok(Self::Record(serde_json::from_slice(bytes)?)),
+        }
+    }
+}
+
 impl ControlRecord {
     /// The value of [`ControlRecord::schema`].
     pub const SCHEMA: &'static str = "driftline.control/1";
@@ -178,14 +230,5 @@ impl ControlRecord {
     /// A record that holds wherever the reader stands.
     pub fn new(number: u64, change: Change) -> Self {
         Self { schema: Self::SCHEMA.to_owned(), number, positions: BTreeMap::new(), change }
-    }
-
-    /// Reads one record.
-    ///
-    /// # Errors
-    ///
-    /// [`ControlError`] where the bytes are not one.
-    pub fn parse(bytes: &[u8]) -> Result<Self, ControlError> {
-        Ok(serde_json::from_slice(bytes)?)
     }
 }

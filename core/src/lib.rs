@@ -34,7 +34,9 @@ pub use alert::{
     alert_id, fingerprint,
 };
 pub use categories::Categories;
-pub use control::{Change, ControlError, ControlRecord, Epoch, GroupCounts, KeyCount, Settings, TenantCounts};
+pub use control::{
+    Applied, Change, ControlEntry, ControlError, ControlRecord, Epoch, GroupCounts, KeyCount, Settings, TenantCounts,
+};
 pub use decode::DecodeError;
 pub use escape::{terminal, truncate};
 pub use event::{

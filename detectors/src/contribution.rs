@@ -88,11 +88,32 @@ impl Contribution {
 
     /// The epoch that the sums make, everything in it in order.
     pub fn into_epoch(self, number: u64, until: Timestamp) -> Epoch {
+        let (groups, tenants) = self.into_sums();
+        Epoch { number, until, groups, tenants }
+    }
+
+    /// Its sums by peer group and by tenant, in order: how it travels to whoever closes the hour.
+    pub fn into_sums(self) -> (Vec<GroupCounts>, Vec<TenantCounts>) {
         let groups = self.groups.into_iter().map(|((tenant, group), part)| {
             let (agents, keys) = (part.agents, part.keys());
             GroupCounts { tenant: tenant.to_string(), group: group.to_string(), agents, keys }
         });
-        Epoch { number, until, groups: groups.collect(), tenants: self.tenants.into_values().collect() }
+        (groups.collect(), self.tenants.into_values().collect())
+    }
+
+    /// The contribution that has these sums.
+    pub fn from_sums(groups: Vec<GroupCounts>, tenants: Vec<TenantCounts>) -> Self {
+        let mut contribution = Self::default();
+        for GroupCounts { tenant, group, agents, keys } in groups {
+            contribution.put_group(&tenant, &group, agents, keys);
+        }
+        tenants.into_iter().for_each(|counts| contribution.put_tenant(counts));
+        contribution
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.tenants.is_empty()
     }
 
     /// Its parts: what is merged of them is the whole.
@@ -196,6 +217,14 @@ mod tests {
             ba.merge(contribution(&a));
             prop_assert_eq!(ab.into_epoch(0, Timestamp::MIN), whole.clone());
             prop_assert_eq!(ba.into_epoch(0, Timestamp::MIN), whole);
+        }
+
+        #[test]
+        fn sums_are_all_there_is_to_it(acts in prop::collection::vec((0u8..4, 0u8..3, 0u64..60), 0..60)) {
+            let (groups, tenants) = contribution(&acts).into_sums();
+            let again = Contribution::from_sums(groups, tenants);
+            prop_assert_eq!(again.is_empty(), acts.is_empty());
+            prop_assert_eq!(again.into_epoch(0, Timestamp::MIN), contribution(&acts).into_epoch(0, Timestamp::MIN));
         }
     }
 }

@@ -136,7 +136,7 @@ impl MemorySource {
     pub fn assign(&mut self, partitions: &[TopicPartition]) {
         let assignments = partitions.iter().cloned();
         let assignments =
-            assignments.map(|partition| Assignment { partition, committed: None, metadata: String::new(), expired: 0 });
+            assignments.map(|partition| Assignment { partition, committed: None, metadata: String::new(), first: 0 });
         self.pending.push_back(Polled::Assigned(assignments.collect()));
     }
 

@@ -111,9 +111,21 @@ pub struct Assignment {
     pub committed: Option<i64>,
     /// What the last committer wrote beside the position; empty where it wrote nothing.
     pub metadata: String,
+    /// The first offset that the log still has.
+    pub first: i64,
+}
+
+impl Assignment {
+    /// Where the partition is to be read on: the committed position, else the beginning of the log.
+    pub fn next(&self) -> i64 {
+        self.committed.unwrap_or(self.first)
+    }
+
     /// Offsets from the committed position to the start of the log: at most so many records were removed by retention
     /// before anybody read them.
-    pub expired: u64,
+    pub fn expired(&self) -> u64 {
+        u64::try_from(self.first - self.next()).unwrap_or(0)
+    }
 }
 
 /// What a poll brought.

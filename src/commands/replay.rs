@@ -1,8 +1,10 @@
 //! `driftline replay`: the engine over history, as fast as it goes.
 
-use std::collections::BTreeSet;
+mod given_log;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,6 +15,7 @@ use driftline_ingest::kafka::partition_of;
 use driftline_ingest::{FileOptions, FileSource, PartitionBatch, Polled, Source, decoder};
 use serde::Serialize;
 
+use self::given_log::GivenLog;
 use super::CommandError;
 use crate::config::identities;
 use crate::intake::{self, Counts, Rules};
@@ -87,8 +90,8 @@ struct Replay {
 enum Control {
     /// They are made from the merged input: by this conductor, from the highest event time so far.
     Made(Box<Conductor>, Timestamp),
-    /// They are read from a log.
-    Given(Vec<ControlRecord>),
+    /// They are read from a log; with it, the place of each partition's engine.
+    Given(GivenLog, BTreeMap<i32, usize>),
 }
 
 /// Replays the files.
@@ -151,7 +154,7 @@ pub fn run(args: &Args, log: &mut impl Write) -> Result<(), CommandError> {
             let Kept { events, alerts, .. } = keeper.progress();
             writeln!(log, "state {:032x}: {events} events and {alerts} alerts in all", hash())?;
         }
-        (None, Control::Given(_)) => writeln!(log, "state {:032x}", hash())?,
+        (None, Control::Given(..)) => writeln!(log, "state {:032x}", hash())?,
         (None, Control::Made(..)) => {}
     }
     Ok(())
@@ -162,8 +165,9 @@ impl Replay {
         let mut replay = match (&args.state, &args.control) {
             (Some(folder), _) => Self::resume(args, settings, folder)?,
             (None, Some(log)) => {
-                let engines = (0..args.partitions).map(|_| Engine::default()).collect();
-                Self::with(Control::Given(read_control(log)?), engines, alerts_anew(&args.alerts)?, None)
+                let control = Control::Given(GivenLog::read(log)?, BTreeMap::new());
+                // An engine comes with the first record of its partition.
+                Self::with(control, Vec::new(), alerts_anew(&args.alerts)?, None)
             }
             (None, None) => {
                 let mut conductor = Conductor::default();
@@ -219,13 +223,7 @@ impl Replay {
     fn settings(&self, own: &Settings) -> Settings {
         match &self.control {
             Control::Made(..) => own.clone(),
-            Control::Given(log) => log
-                .iter()
-                .find_map(|record| match &record.change {
-                    Change::Settings { settings } => Some(settings.clone()),
-                    _ => None,
-                })
-                .unwrap_or_else(|| own.clone()),
+            Control::Given(log, _) => log.settings().unwrap_or(own).clone(),
         }
     }
 
@@ -281,7 +279,7 @@ impl Replay {
                 // From 0 up to the number of engines.
                 partition as usize
             }
-            Control::Given(_) => {
+            Control::Given(..) => {
                 let place = event.position.as_ref().and_then(|text| text.parse().ok()).unwrap_or_else(position);
                 self.catch_up(&place)?
             }
@@ -335,22 +333,27 @@ impl Replay {
                  this record has no position in one"
             )));
         };
-        let place = usize::try_from(*partition).unwrap_or_default();
-        while self.engines.len() <= place {
+        let Control::Given(_, places) = &mut self.control else { return Ok(0) };
+        let place = *places.entry(*partition).or_insert(self.engines.len());
+        if place == self.engines.len() {
             self.engines.push(Replayed { engine: Engine::default(), conductor: Conductor::default() });
         }
         let name = format!("{topic}/{partition}");
-        self.apply_while(place, |record| record.positions.get(&name).copied().unwrap_or(0) <= *offset)?;
+        self.apply_while(place, |log, record| log.holds_from(&name, record).is_some_and(|from| from <= *offset))?;
         Ok(place)
     }
 
-    fn apply_while(&mut self, place: usize, holds: impl Fn(&ControlRecord) -> bool) -> Result<(), CommandError> {
+    fn apply_while(
+        &mut self,
+        place: usize,
+        holds: impl Fn(&GivenLog, &ControlRecord) -> bool,
+    ) -> Result<(), CommandError> {
         let mut alerts = Vec::new();
         {
-            let Control::Given(log) = &self.control else { return Ok(()) };
+            let Control::Given(log, _) = &self.control else { return Ok(()) };
             let replayed = &mut self.engines[place];
-            while let Some(record) = usize::try_from(replayed.conductor.world().next).ok().and_then(|i| log.get(i))
-                && holds(record)
+            while let Some(record) = log.get(replayed.conductor.world().next)
+                && holds(log, record)
             {
                 if matches!(record.change, Change::Epoch { .. }) {
                     // It is in the log already, and the run has taken it at this place.
@@ -404,7 +407,7 @@ impl Replay {
 
     fn finish(&mut self, counts: &Counts, dead_letters: Option<&mut Output>) -> Result<(), CommandError> {
         for place in 0..self.engines.len() {
-            self.apply_while(place, |_| true)?;
+            self.apply_while(place, |_, _| true)?;
         }
         if let Some(keeper) = &self.keeper {
             keeper.end()?;
@@ -453,22 +456,6 @@ fn alerts_anew(path: &Path) -> Result<AlertLog, CommandError> {
     }
     File::create(path).map_err(|error| CommandError::file("create", path, &error))?;
     AlertLog::file(path).map_err(|error| CommandError::Failed(error.to_string()))
-}
-
-fn read_control(path: &Path) -> Result<Vec<ControlRecord>, CommandError> {
-    let file = File::open(path)
-        .map_err(|error| CommandError::Usage(format!("cannot read the control log {}: {error}", path.display())))?;
-    let mut records = Vec::new();
-    for (i, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.map_err(|error| CommandError::file("read", path, &error))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let record = ControlRecord::parse(line.as_bytes())
-            .map_err(|error| CommandError::Usage(format!("{}:{}: {error}", path.display(), i + 1)))?;
-        records.push(record);
-    }
-    Ok(records)
 }
 
 fn out_of_order(error: driftline_detectors::OutOfOrder) -> CommandError {

@@ -62,15 +62,15 @@ fn source(source: &Source, document: &Document<'_>, found: &mut Vec<Problem>) {
                 ("internal_topic", &kafka.internal_topic),
                 ("control_topic", &kafka.control_topic),
                 ("state_topic", &kafka.state_topic),
+                ("shared_topic", &kafka.shared_topic),
             ];
             for (name, _) in names.iter().filter(|(_, value)| value.trim().is_empty()) {
                 found.push(document.error(&format!("source.kafka.{name}"), "is empty"));
             }
-            let topics = [&kafka.topic, &kafka.internal_topic, &kafka.control_topic, &kafka.state_topic];
-            if BTreeSet::from(topics).len() < topics.len() {
+            if BTreeSet::from(kafka.topics()).len() < kafka.topics().len() {
                 found.push(document.error(
                     "source.kafka.topic",
-                    "events, repartitioned records, control records and state need a topic each",
+                    "events, repartitioned records, control records, state and what instances share need a topic each",
                 ));
             }
             for name in kafka.librdkafka.0.keys().filter(|name| Librdkafka::RESERVED.contains(&name.as_str())) {
@@ -114,7 +114,7 @@ fn outputs(config: &Config, document: &Document<'_>, found: &mut Vec<Problem>) {
         }
         return;
     };
-    let mut taken = BTreeSet::from([&source.topic, &source.internal_topic, &source.control_topic, &source.state_topic]);
+    let mut taken = BTreeSet::from(source.topics());
     let alerts = match &config.alerts {
         Alerts::Kafka(alerts) => Some(&alerts.topic),
         Alerts::File(_) | Alerts::Stdout(_) => None,

@@ -55,6 +55,10 @@ pub struct KafkaSource {
     /// state is read from it by whoever takes the partition over. Each group needs one of its own.
     #[serde(default = "state_topic")]
     pub state_topic: String,
+    /// The topic in which instances tell the one that leads how far they have come, and what their agents have in common:
+    /// compacted, with one partition. Each group needs one of its own.
+    #[serde(default = "shared_topic")]
+    pub shared_topic: String,
     /// The format of the records.
     #[serde(default = "native")]
     pub format: String,
@@ -64,6 +68,13 @@ pub struct KafkaSource {
     /// broker's `group.consumer.session.timeout.ms` (45 s as it comes) counts instead.
     #[serde(default)]
     pub librdkafka: Librdkafka,
+}
+
+impl KafkaSource {
+    /// The topics that it names: each is another one.
+    pub fn topics(&self) -> [&String; 5] {
+        [&self.topic, &self.internal_topic, &self.control_topic, &self.state_topic, &self.shared_topic]
+    }
 }
 
 /// Files of agent action events.
@@ -79,6 +90,10 @@ pub struct FileSource {
 
 fn internal_topic() -> String {
     "driftline.internal".to_owned()
+}
+
+fn shared_topic() -> String {
+    "driftline.shared".to_owned()
 }
 
 fn control_topic() -> String {

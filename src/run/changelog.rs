@@ -99,11 +99,8 @@ impl Changelog {
         &mut self,
         place: i32,
         changes: Vec<StateRecord>,
-        agents: u64,
-        control: u64,
-        positions: BTreeMap<String, i64>,
+        ledger: Ledger,
     ) -> impl Iterator<Item = OutRecord> {
-        let ledger = Ledger::new(&self.topic.group, control, agents, positions);
         let news = self.written.get(&place) != Some(&ledger);
         let renewed = news.then(|| (Ledger::KEY.to_vec(), Some(ledger.encode())));
         if news {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use driftline_core::ControlRecord;
+use driftline_core::{Applied, ControlEntry, ControlRecord};
 use driftline_detectors::{Conductor, Control, Engine};
 use driftline_ingest::kafka::{Admin, ClientSettings, OutRecord, Reader, Start, TopicSpec, Until};
 use driftline_ingest::{Polled, Source, SourceError, TopicPartition};
@@ -63,8 +63,10 @@ impl ControlLog {
         let mut records = Vec::new();
         while let Polled::Records(batches) = self.reader.poll(Duration::ZERO)? {
             for record in batches.iter().flat_map(|batch| batch.iter()) {
-                match ControlRecord::parse(record.value) {
-                    Ok(control) => records.push(control),
+                match ControlEntry::parse(record.value) {
+                    Ok(ControlEntry::Record(control)) => records.push(control),
+                    // Where records hold is for a replay to know.
+                    Ok(ControlEntry::Applied(_)) => {}
                     Err(error) => tracing::error!(offset = record.offset, "{}: {error}", self.topic.name),
                 }
             }
@@ -79,9 +81,18 @@ impl ControlLog {
 
     /// The record as it is written.
     pub fn encode(&self, record: &ControlRecord) -> OutRecord {
-        // A control record is plain data: it always has a JSON form.
-        let value = serde_json::to_vec(record).unwrap_or_default();
-        OutRecord { partition: Some(0), ..OutRecord::new(self.topic.name.as_str(), record.number.to_string(), value) }
+        self.entry(record.number.to_string(), record)
+    }
+
+    /// The note as it is written.
+    pub fn encode_note(&self, note: &Applied) -> OutRecord {
+        self.entry(format!("{}-{}", note.from, note.until), note)
+    }
+
+    fn entry(&self, key: String, entry: &impl serde::Serialize) -> OutRecord {
+        // Plain data always has a JSON form.
+        let value = serde_json::to_vec(entry).unwrap_or_default();
+        OutRecord { partition: Some(0), ..OutRecord::new(self.topic.name.as_str(), key, value) }
     }
 }
 
@@ -111,7 +122,8 @@ impl ControlTopic {
                         let failed = |why: String| {
                             CommandError::Failed(format!("{}: offset {}: {why}", self.name, record.offset))
                         };
-                        let record = ControlRecord::parse(record.value).map_err(|error| failed(error.to_string()))?;
+                        let entry = ControlEntry::parse(record.value).map_err(|error| failed(error.to_string()))?;
+                        let ControlEntry::Record(record) = entry else { continue };
                         let (control, _) = conductor.fold(&record).map_err(|error| failed(error.to_string()))?;
                         // The others only change the world, and nothing happens in it before the last one.
                         if record.number >= from && control.is_clock && !engine.is_empty() {
@@ -129,6 +141,6 @@ impl ControlTopic {
 }
 
 /// Where each partition stands, as a control record names it.
-pub fn positions(next: &BTreeMap<TopicPartition, i64>) -> BTreeMap<String, i64> {
-    next.iter().map(|(partition, offset)| (partition.to_string(), *offset)).collect()
+pub fn positions<'p>(next: impl IntoIterator<Item = (&'p TopicPartition, &'p i64)>) -> BTreeMap<String, i64> {
+    next.into_iter().map(|(partition, offset)| (partition.to_string(), *offset)).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use driftline_core::Timestamp;
 use driftline_ingest::TopicPartition;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,9 @@ pub struct Ledger {
     pub control: u64,
     /// Agents in the state, so that one whose records are missing is missed.
     pub agents: u64,
+    /// The highest event time in the state: who takes the partition over must not move the clock past it, nor hold it.
+    #[serde(default)]
+    pub highest: Timestamp,
     /// Of each `topic/partition` the offset of the next record.
     pub positions: BTreeMap<String, i64>,
 }
@@ -30,7 +34,8 @@ impl Ledger {
 
     /// A ledger of a group.
     pub fn new(group: &str, control: u64, agents: u64, positions: BTreeMap<String, i64>) -> Self {
-        Self { schema: Self::SCHEMA.to_owned(), group: group.to_owned(), control, agents, positions }
+        let (schema, group) = (Self::SCHEMA.to_owned(), group.to_owned());
+        Self { schema, group, control, agents, highest: Timestamp::MIN, positions }
     }
 
     /// As it is written.

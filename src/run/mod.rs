@@ -16,6 +16,7 @@ mod model;
 mod owner;
 mod scorer;
 mod service;
+mod shared;
 mod sinks;
 mod takeover;
 

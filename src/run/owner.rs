@@ -74,11 +74,12 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// An owner that has read nothing yet; `patience` is the number of undecodable records in a row that breaks it.
-    pub fn new(partition: i32, engine: Engine, patience: u64) -> Self {
+    /// An owner whose engine has seen events up to `highest`; `patience` is the number of undecodable records in a row that
+    /// breaks the partition.
+    pub fn new(partition: i32, engine: Engine, highest: Timestamp, patience: u64) -> Self {
         Self {
             engine,
-            highest: Timestamp::MIN,
+            highest,
             counted: Counters::default(),
             standings: HashMap::new(),
             partition,

@@ -1,12 +1,16 @@
 //! Takes records, scores them, and keeps the control log: the loop that everything else hangs on.
 
+mod control;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use driftline_core::{Alert, Change, ControlRecord, Outcome, Settings, Timestamp, key};
+use driftline_core::{Alert, Applied, Outcome, Timestamp, key};
 use driftline_detectors::state::StateRecord;
-use driftline_detectors::{Conductor, Contribution, Engine, OutOfOrder};
-use driftline_ingest::kafka::{Admin, ClientSettings, GroupSettings, KafkaSource, Keyed, Membership, TopicSpec};
+use driftline_detectors::{Conductor, Engine, OutOfOrder};
+use driftline_ingest::kafka::{
+    Admin, ClientSettings, GroupSettings, KafkaSource, Keyed, Membership, OutRecord, TopicSpec,
+};
 use driftline_ingest::{Assignment, FileOptions, FileSource, PartitionBatch, Polled, Source, TopicPartition, decoder};
 use rayon::prelude::*;
 
@@ -15,8 +19,10 @@ use super::changelog::Changelog;
 use super::commits::Commits;
 use super::control_log::{ControlLog, positions};
 use super::identity_folder::IdentityFolder;
+use super::ledger::Ledger;
 use super::owner::{Owner, Placement, Reading, Taken};
 use super::service::Service;
+use super::shared::{SharedTopic, Table, Told};
 use super::sinks::Sinks;
 use super::takeover::{Ready, Takeovers};
 use crate::commands::CommandError;
@@ -145,7 +151,7 @@ impl<'s> Scorer<'s> {
         if scorer.topics.is_none() {
             // Files are one partition, and there is nobody to share them with.
             let engine = Engine::new(scorer.conductor.world().clone());
-            scorer.own(0, engine);
+            scorer.own(0, engine, Timestamp::MIN);
             scorer.next.insert(TopicPartition::new("files", 0), 0);
             scorer.lead(&settings)?;
         }
@@ -210,23 +216,22 @@ impl<'s> Scorer<'s> {
         self.owners.contains_key(&0)
     }
 
-    fn own(&mut self, place: i32, engine: Engine) {
+    fn own(&mut self, place: i32, engine: Engine, highest: Timestamp) {
         let patience = u64::from(self.service.config.dead_letters.max_in_a_row);
-        self.owners.insert(place, Owner::new(place, engine, patience));
+        self.owners.insert(place, Owner::new(place, engine, highest, patience));
     }
 
     /// Begins to take partitions over: what is known of their agents is read back while the others go on.
     fn begin_take_over(&mut self, assignments: Vec<Assignment>) -> Result<(), CommandError> {
-        for Assignment { partition, committed, expired, .. } in &assignments {
-            if *expired > 0 {
-                return Err(CommandError::Usage(format!(
-                    "{partition}: offsets {} to {} were removed by the topic's retention before they were read; to go on \
-                     without them, move the group `{}` past them and give source.kafka.state_topic a new name",
-                    committed.unwrap_or(0),
-                    committed.unwrap_or(0).saturating_add_unsigned(*expired) - 1,
-                    self.group(),
-                )));
-            }
+        if let Some(behind) = assignments.iter().find(|assignment| assignment.expired() > 0) {
+            return Err(CommandError::Usage(format!(
+                "{}: offsets {} to {} were removed by the topic's retention before they were read; to go on without them, \
+                 move the group `{}` past them and give source.kafka.state_topic a new name",
+                behind.partition,
+                behind.next(),
+                behind.first - 1,
+                self.group(),
+            )));
         }
         if self.next.is_empty() {
             // Now that this is the member of its name, the writer may end what an earlier one has left open.
@@ -268,23 +273,27 @@ impl<'s> Scorer<'s> {
         }
         let gap = |error: OutOfOrder| CommandError::Failed(format!("the control log: {error}"));
         topics.takeovers.bring_up(&mut ready, now).map_err(gap)?;
-        let Ready { assignments, mut engine, ledger, .. } = ready;
+        let Ready { assignments, mut engine, ledger, told, .. } = ready;
         let mut begin = Vec::with_capacity(assignments.len());
-        for Assignment { partition, committed, .. } in assignments {
+        for assignment in assignments {
             // Positions of a group that was idle for long have expired; the state knows them still.
-            let at = ledger.as_ref().map_or(Ok(None), |ledger| ledger.agrees(&partition, committed));
-            let at = at.map_err(|what| CommandError::Usage(format!("{what}: {BEGIN_ANEW}")))?.or(committed);
-            let next = at.unwrap_or(0);
+            let (next, partition) = (assignment.next(), assignment.partition);
+            let at = ledger.as_ref().map_or(Ok(None), |ledger| ledger.agrees(&partition, assignment.committed));
+            let next = at.map_err(|what| CommandError::Usage(format!("{what}: {BEGIN_ANEW}")))?.unwrap_or(next);
             tracing::info!("{partition} is read from offset {next}");
-            self.next.insert(partition.clone(), next);
-            begin.push((partition, at));
+            begin.push((partition, Some(next)));
         }
+        let known = ledger.as_ref().map_or(0, |ledger| ledger.control);
+        let own = begin.iter().map(|(partition, next)| (partition.to_string(), next.unwrap_or(0))).collect();
+        self.work.records.extend(topics.note(known, now.next, own));
         topics.changelog.resume(place, ledger.as_ref());
         self.service.metrics.restored.inc_by(engine.len() as u64);
         self.work.alerts.extend(engine.take_alerts());
-        self.own(place, engine);
+        self.own(place, engine, ledger.map_or(Timestamp::MIN, |ledger| ledger.highest));
+        self.next.extend(begin.iter().filter_map(|(partition, next)| Some((partition.clone(), (*next)?))));
         self.input.source().begin(&begin)?;
-        if place == 0 {
+        if let (Some(table), Some(topics)) = (told, &mut self.topics) {
+            topics.told_by_others = Some(table);
             self.lead(&self.service.config.settings())?;
         }
         if let Some(topics) = self.topics.as_mut() {
@@ -328,6 +337,9 @@ impl<'s> Scorer<'s> {
             if !self.next.keys().any(|kept| kept.partition == partition.partition) {
                 self.owners.remove(&partition.partition);
             }
+        }
+        if let Some(topics) = self.topics.as_mut().filter(|_| !self.owners.contains_key(&0)) {
+            topics.told_by_others = None;
         }
         Ok(self.input.source().release(partitions)?)
     }
@@ -385,125 +397,6 @@ impl<'s> Scorer<'s> {
         self.work.absorb(taken.work);
     }
 
-    /// Tells the clock, and closes the hour, where this instance leads.
-    fn advance(&mut self) -> Result<(), CommandError> {
-        // Partitions that are on their way hold the clock: their events would all be late.
-        if !self.is_leader() || self.topics.as_ref().is_some_and(|topics| !topics.takeovers.is_empty()) {
-            return Ok(());
-        }
-        let Some(highest) = self.progress() else { return Ok(()) };
-        let Some(clock) = self.conductor.clock(highest) else { return Ok(()) };
-        self.decree(clock)?;
-        if self.conductor.hour_is_over() {
-            let mut contributed = Contribution::default();
-            for owner in self.owners.values_mut() {
-                contributed.merge(owner.engine.take_contribution());
-            }
-            let epoch = self.conductor.epoch(contributed);
-            self.decree(epoch)?;
-        }
-        Ok(())
-    }
-
-    /// How far event time has come: the least, over partitions that are not idle at the end of their log, of the
-    /// highest event time read; where all are idle, the greatest.
-    fn progress(&mut self) -> Option<Timestamp> {
-        let mut busy: BTreeMap<i32, bool> = BTreeMap::new();
-        for partition in self.next.keys() {
-            let reached = match &mut self.input {
-                Input::Kafka(source) => source.log_end(partition).is_some_and(|end| end.reached),
-                Input::Files(_) => false,
-            };
-            *busy.entry(partition.partition).or_default() |= !reached;
-        }
-        let read = |(place, owner): (&i32, &Owner)| {
-            (owner.highest > Timestamp::MIN).then_some((busy.get(place).copied().unwrap_or(false), owner.highest))
-        };
-        // A partition that has been asked for and has given nothing yet holds the clock.
-        if busy
-            .iter()
-            .any(|(place, &is_busy)| is_busy && self.owners.get(place).is_some_and(|o| o.highest == Timestamp::MIN))
-        {
-            return None;
-        }
-        let least =
-            self.owners.iter().filter_map(read).filter(|(is_busy, _)| *is_busy).map(|(_, highest)| highest).min();
-        least.or_else(|| self.owners.iter().filter_map(read).map(|(_, highest)| highest).max())
-    }
-
-    /// Makes a control record hold from here on, and has it written with the positions that it holds from.
-    fn decree(&mut self, mut record: ControlRecord) -> Result<(), CommandError> {
-        record.positions = positions(&self.next);
-        if let Some(topics) = &self.topics {
-            record.positions.extend(topics.takeovers.positions().map(|(at, offset)| (at.to_string(), offset)));
-        }
-        self.apply(&record, true)?;
-        if let Some(topics) = &self.topics {
-            self.work.records.push(topics.control_log.encode(&record));
-        }
-        Ok(())
-    }
-
-    fn apply(&mut self, record: &ControlRecord, raise: bool) -> Result<(), CommandError> {
-        let (control, about_many) =
-            self.conductor.fold(record).map_err(|error| CommandError::Failed(format!("the control log: {error}")))?;
-        for owner in self.owners.values_mut() {
-            owner.engine.apply(&control);
-            self.work.alerts.extend(owner.engine.take_alerts());
-        }
-        if raise {
-            self.work.alerts.extend(about_many);
-        }
-        if let Some(topics) = &mut self.topics {
-            topics.takeovers.applied(record, raise);
-        }
-        let kind = match &record.change {
-            Change::Settings { settings } => {
-                self.rules = Rules::new(self.rules.decoder, settings);
-                "settings"
-            }
-            Change::Identity { .. } | Change::IdentityRemoved { .. } => "identity",
-            Change::Clock { .. } => "clock",
-            Change::Epoch { epoch } => {
-                self.service.metrics.epoch.set(i64::try_from(epoch.number).unwrap_or(i64::MAX));
-                "epoch"
-            }
-        };
-        self.service.metrics.control_records(kind).inc();
-        Ok(())
-    }
-
-    /// Takes up what others have written to the control log.
-    fn follow(&mut self) -> Result<(), CommandError> {
-        let Some(topics) = &mut self.topics else { return Ok(()) };
-        for record in topics.control_log.read()? {
-            // What this instance wrote comes back to it.
-            if record.number >= self.conductor.world().next {
-                self.apply(&record, false)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What a leader sees to first: that the settings and documents in force are those of its configuration.
-    fn lead(&mut self, settings: &Settings) -> Result<(), CommandError> {
-        if self.conductor.world().next == 0 || *self.conductor.world().settings != *settings {
-            let record = self.conductor.record(Change::Settings { settings: settings.clone() });
-            self.decree(record)?;
-        }
-        self.reload_identities()
-    }
-
-    fn reload_identities(&mut self) -> Result<(), CommandError> {
-        let Some(folder) = &mut self.identities else { return Ok(()) };
-        let changes = folder.changes(&self.conductor.world().registry, Instant::now());
-        for change in changes {
-            let record = self.conductor.record(change);
-            self.decree(record)?;
-        }
-        Ok(())
-    }
-
     /// Begins to commit what came of everything so far: positions, alerts, and the state that they leave.
     fn commit(&mut self) {
         if self.work.is_empty() {
@@ -512,20 +405,26 @@ impl<'s> Scorer<'s> {
         let mut work = std::mem::take(&mut self.work);
         self.note_alerts(&work.alerts);
         let control = self.conductor.world().next;
+        work.records.extend(self.tell_the_leader());
+        let group = self.group().to_owned();
         if let Some(topics) = &mut self.topics {
-            let changes: Vec<(i32, Vec<StateRecord>, u64)> = self
+            let changes: Vec<(i32, Vec<StateRecord>, Ledger)> = self
                 .owners
                 .par_iter_mut()
-                .map(|(place, owner)| (*place, owner.engine.take_changes(), owner.engine.len() as u64))
+                .map(|(place, owner)| {
+                    let changes = owner.engine.take_changes();
+                    let positions = positions(self.next.iter().filter(|(partition, _)| partition.partition == *place));
+                    let agents = owner.engine.len() as u64;
+                    let ledger = Ledger::new(&group, control, agents, positions);
+                    (*place, changes, Ledger { highest: owner.highest, ..ledger })
+                })
                 .collect();
-            for (place, changes, agents) in changes {
-                let positions = self.next.iter().filter(|(partition, _)| partition.partition == place);
-                let positions = positions.map(|(partition, next)| (partition.to_string(), *next)).collect();
-                work.records.extend(topics.changelog.records(place, changes, agents, control, positions));
+            for (place, changes, ledger) in changes {
+                work.records.extend(topics.changelog.records(place, changes, ledger));
             }
-            // All of them, so that nothing is ever committed without the broker asking whether we still are a member.
-            work.positions =
-                self.next.iter().filter(|(_, next)| **next > 0).map(|(p, next)| (p.clone(), *next)).collect();
+            // All of them, read from or not: nothing is ever committed without the broker asking whether we still are a
+            // member.
+            work.positions = self.next.iter().map(|(partition, next)| (partition.clone(), *next)).collect();
         }
         self.commits.begin((work, self.input.membership()));
         // What was begun before has been committed.
@@ -621,6 +520,11 @@ struct Topics {
     control_log: ControlLog,
     changelog: Changelog,
     takeovers: Takeovers,
+    shared: SharedTopic,
+    /// What this instance has told of its partitions.
+    told: Told,
+    /// What the others have; only whoever leads reads it.
+    told_by_others: Option<Table>,
 }
 
 impl Topics {
@@ -632,8 +536,14 @@ impl Topics {
         let placement = place(source, client)?;
         let control_log = ControlLog::open(client, &source.control_topic)?;
         let changelog = Changelog::open(client, &source.state_topic, placement.partitions, &source.group)?;
-        let takeovers = Takeovers::new(changelog.topic().clone(), control_log.topic().clone(), writer);
-        Ok(Self { placement, control_log, changelog, takeovers })
+        let shared = SharedTopic::open(client, &source.shared_topic)?;
+        let takeovers = Takeovers::new(changelog.topic().clone(), control_log.topic().clone(), shared.clone(), writer);
+        Ok(Self { placement, control_log, changelog, takeovers, shared, told: Told::default(), told_by_others: None })
+    }
+
+    /// The note that the control records `from..until` hold from these positions on; `None` where there are none.
+    fn note(&self, from: u64, until: u64, positions: BTreeMap<String, i64>) -> Option<OutRecord> {
+        (from < until).then(|| self.control_log.encode_note(&Applied::new(from, until, positions)))
     }
 }
 

@@ -16,6 +16,7 @@ use driftline_ingest::{Assignment, TopicPartition};
 use super::changelog::{Progress, StateTopic};
 use super::control_log::ControlTopic;
 use super::ledger::Ledger;
+use super::shared::{SharedTopic, Table};
 use crate::commands::CommandError;
 use crate::http::Readiness;
 use crate::metrics::Metrics;
@@ -35,6 +36,8 @@ pub struct Ready {
     pub engine: Engine,
     /// What it is the state of; `None` where nothing was ever committed.
     pub ledger: Option<Ledger>,
+    /// What others have told, for whoever leads: with partition 0.
+    pub told: Option<Table>,
     /// The control log as far as the engine has taken it up.
     conductor: Conductor,
 }
@@ -43,7 +46,6 @@ pub struct Ready {
 struct Takeover {
     /// Tells it from an earlier one of the same partition.
     number: u64,
-    assignments: Vec<Assignment>,
     progress: Arc<Progress>,
     ready: Option<Ready>,
 }
@@ -54,6 +56,7 @@ type Arrival = (i32, u64, Result<Option<Ready>, CommandError>);
 pub struct Takeovers {
     state: StateTopic,
     control: ControlTopic,
+    shared: SharedTopic,
     /// The transactional id of this instance.
     own: String,
     under_way: BTreeMap<i32, Takeover>,
@@ -83,11 +86,12 @@ impl Drop for Takeovers {
 
 impl Takeovers {
     /// Nothing is taken over yet.
-    pub fn new(state: StateTopic, control: ControlTopic, own: String) -> Self {
+    pub fn new(state: StateTopic, control: ControlTopic, shared: SharedTopic, own: String) -> Self {
         let now = Instant::now();
         Self {
             state,
             control,
+            shared,
             own,
             under_way: BTreeMap::new(),
             arrivals: unbounded(),
@@ -127,15 +131,13 @@ impl Takeovers {
             let mut writers = assignments.iter().map(|assignment| assignment.metadata.as_str());
             let writer =
                 writers.find(|writer| !writer.is_empty() && *writer != self.own).unwrap_or_default().to_owned();
-            {
-                let (progress, assignments) = (progress.clone(), assignments.clone());
-                threads.spawn_fifo(move || {
-                    let ready = restore(place, assignments, &writer, &state, &control, &progress);
-                    // The session may have ended.
-                    let _ = arrived.send((place, number, ready));
-                });
-            }
-            self.under_way.insert(place, Takeover { number, assignments, progress, ready: None });
+            let shared = (place == 0).then(|| self.shared.clone());
+            self.under_way.insert(place, Takeover { number, progress: progress.clone(), ready: None });
+            threads.spawn_fifo(move || {
+                let ready = restore(place, assignments, &writer, &state, &control, shared.as_ref(), &progress);
+                // The session may have ended.
+                let _ = arrived.send((place, number, ready));
+            });
         }
         // The threads end when they have done what they were given.
         Ok(())
@@ -153,12 +155,6 @@ impl Takeovers {
     /// Whether no partition is being taken over.
     pub fn is_empty(&self) -> bool {
         self.under_way.is_empty()
-    }
-
-    /// Where the partitions stand that are being taken over.
-    pub fn positions(&self) -> impl Iterator<Item = (&TopicPartition, i64)> {
-        let assignments = self.under_way.values().flat_map(|takeover| &takeover.assignments);
-        assignments.map(|assignment| (&assignment.partition, assignment.committed.unwrap_or(0)))
     }
 
     /// A partition that can be read from now on, where the instance has taken up the first `known` control records. `first`:
@@ -253,6 +249,7 @@ fn restore(
     writer: &str,
     state: &StateTopic,
     control: &ControlTopic,
+    shared: Option<&SharedTopic>,
     progress: &Progress,
 ) -> Result<Option<Ready>, CommandError> {
     let started = Instant::now();
@@ -260,7 +257,14 @@ fn restore(
     let mut engine = restored.engine;
     let known = restored.ledger.as_ref().map_or(0, |ledger| ledger.control);
     let Some(conductor) = control.bring_up(&mut engine, known, &progress.is_over)? else { return Ok(None) };
+    let told = match shared {
+        Some(shared) => match shared.read(&progress.is_over)? {
+            Some(table) => Some(table),
+            None => return Ok(None),
+        },
+        None => None,
+    };
     let (agents, seconds) = (engine.len(), started.elapsed().as_secs_f64());
     tracing::info!(partition = place, agents, seconds, "state was restored");
-    Ok(Some(Ready { place, assignments, engine, ledger: restored.ledger, conductor }))
+    Ok(Some(Ready { place, assignments, engine, ledger: restored.ledger, told, conductor }))
 }

@@ -39,7 +39,7 @@ impl Stream {
         let name = &self.name;
         let text = format!(
             "[source.kafka]\nbootstrap = \"{}\"\ntopic = \"{name}\"\ngroup = \"{name}\"\n\
-             internal_topic = \"{name}.internal\"\ncontrol_topic = \"{name}.control\"\nstate_topic = \"{name}.state\"\n\
+             internal_topic = \"{name}.internal\"\ncontrol_topic = \"{name}.control\"\nstate_topic = \"{name}.state\"\nshared_topic = \"{name}.shared\"\n\
              [alerts.kafka]\ntopic = \"{name}.alerts\"\n[dead_letters.kafka]\ntopic = \"{name}.dead\"\n\
              [detection]\nlevel = 0.9\n[instance]\nstate = \"{}\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
              [log]\nformat = \"json\"\n",

@@ -84,7 +84,7 @@ impl Stream {
         let config = self.path(&format!("{instance}.toml"));
         let text = format!(
             "[source.kafka]\nbootstrap = \"{}\"\ntopic = \"{}\"\ngroup = \"{}\"\ninternal_topic = \"{}\"\n\
-             control_topic = \"{}\"\nstate_topic = \"{}\"\n[alerts.kafka]\ntopic = \"{}\"\n[dead_letters.kafka]\ntopic = \"{}\"\n\
+             control_topic = \"{}\"\nstate_topic = \"{}\"\nshared_topic = \"{}\"\n[alerts.kafka]\ntopic = \"{}\"\n[dead_letters.kafka]\ntopic = \"{}\"\n\
              [detection]\nlevel = 0.9\n[identities]\npath = \"{}\"\n[instance]\nstate = \"{}\"\n\
              [http]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n{more}",
             self.broker.bootstrap(),
@@ -93,6 +93,7 @@ impl Stream {
             self.topic("internal"),
             self.topic("control"),
             self.topic("state"),
+            self.topic("shared"),
             self.topic("alerts"),
             self.topic("dead"),
             self.path("identities").display(),
@@ -151,9 +152,19 @@ impl Stream {
 
     /// Events that the state which the run has left is the state of.
     pub fn events(&self) -> u32 {
+        self.number_of(" events")
+    }
+
+    /// Agents in that state.
+    pub fn agents(&self) -> u32 {
+        self.number_of(" agents")
+    }
+
+    /// The number that stands before a word where the state is told of.
+    fn number_of(&self, word: &str) -> u32 {
         let said = self.driftline(&["state", "--kafka", self.broker.bootstrap(), "--topic", &self.topic("state")]);
-        let (_, rest) = said.lines().rev().nth(1).unwrap().split_once(": ").unwrap();
-        rest.split_once(" events").unwrap().0.parse().unwrap()
+        let (before, _) = said.lines().rev().nth(1).unwrap().split_once(word).unwrap();
+        before.rsplit(' ').next().unwrap().parse().unwrap()
     }
 
     /// The line that tells the hash of what the run has left in its state topic.
@@ -223,9 +234,7 @@ impl Instance {
 
     /// Whether all partitions are assigned to it, and their positions at the end.
     pub fn has_read_all(&self) -> bool {
-        let metrics = self.get("/metrics");
-        let lags: Vec<&str> = metrics.lines().filter(|line| line.starts_with("driftline_lag_records{")).collect();
-        lags.len() == 2 * PARTITIONS && lags.iter().all(|line| line.ends_with(" 0"))
+        have_read_all([self])
     }
 
     /// The sum of a metric over its series.
@@ -284,4 +293,11 @@ pub fn wait(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(started.elapsed() < PATIENCE, "{what} did not come about");
         std::thread::park_timeout(Duration::from_millis(100));
     }
+}
+
+/// Whether all partitions are assigned to one or another of them, and their positions at the end.
+pub fn have_read_all<'i>(instances: impl IntoIterator<Item = &'i Instance>) -> bool {
+    let metrics: String = instances.into_iter().map(|it| it.get("/metrics")).collect();
+    let lags: Vec<&str> = metrics.lines().filter(|line| line.starts_with("driftline_lag_records{")).collect();
+    lags.len() == 2 * PARTITIONS && lags.iter().all(|line| line.ends_with(" 0"))
 }

@@ -8,6 +8,7 @@ mod instance;
 mod load;
 mod paused;
 mod rebalances;
+mod several;
 mod table;
 mod takeover;
 mod watch;

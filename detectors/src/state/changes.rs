@@ -62,15 +62,21 @@ impl Engine {
 
     /// All of its state, in no order.
     pub fn records(&self) -> impl Iterator<Item = StateRecord> {
-        let agents = self.agents.iter().flat_map(|agent| [baseline(agent), live(agent)]);
-        let names = self.lexicon.keys().filter_map(|key| partition::name(&self.lexicon, key));
-        agents.chain(names).chain(partition::contributed(&self.contribution))
+        self.agents_and_names().chain(partition::contributed(&self.contribution))
     }
 
-    /// A hash of its state: equal where two engines hold the same, in whatever order they came to it. The sum of the
-    /// records' hashes; it takes as long as writing them all does.
+    fn agents_and_names(&self) -> impl Iterator<Item = StateRecord> {
+        let agents = self.agents.iter().flat_map(|agent| [baseline(agent), live(agent)]);
+        let names = self.lexicon.keys().filter_map(|key| partition::name(&self.lexicon, key));
+        agents.chain(names)
+    }
+
+    /// A hash of what is known of its agents: equal where two engines hold the same, in whatever order they came to it. The
+    /// sum of the records' hashes; it takes as long as writing them all does. What was gathered for the next epoch is left
+    /// out: where several share the work it goes to who closes the hour, where one does all it stays until then.
     pub fn state_hash(&self) -> u128 {
-        self.records().fold(0u128, |sum, record| {
+        let records = self.agents_and_names();
+        records.fold(0u128, |sum, record| {
             let mut whole = record.key;
             whole.extend(record.value.unwrap_or_default());
             sum.wrapping_add(record_hash(&whole))

@@ -106,19 +106,14 @@ impl Standing {
             element.error().map_err(|error| KafkaError::from_client(doing, error))?;
             let partition = TopicPartition::new(element.topic(), element.partition());
             let committed = element.offset().to_raw().filter(|offset| *offset >= 0);
-            let expired = match committed {
-                Some(offset) => {
-                    let ends = self.client.query_ends(&partition, ANSWER);
-                    let (first, _) =
-                        ends.map_err(|f| KafkaError::broker(format!("asking where {partition} starts"), f))?;
-                    u64::try_from(first - offset).unwrap_or(0)
-                }
-                None => 0,
-            };
-            if expired > 0 {
+            let ends = self.client.query_ends(&partition, ANSWER);
+            let (first, _) = ends.map_err(|f| KafkaError::broker(format!("asking where {partition} starts"), f))?;
+            let assignment = Assignment { partition, committed, metadata: element.metadata().to_owned(), first };
+            if assignment.expired() > 0 {
+                let (partition, expired) = (&assignment.partition, assignment.expired());
                 tracing::error!("{partition}: retention has removed {expired} offsets that nobody had read");
             }
-            assignments.push(Assignment { partition, committed, metadata: element.metadata().to_owned(), expired });
+            assignments.push(assignment);
         }
         Ok(assignments)
     }

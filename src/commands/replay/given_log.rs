@@ -1,0 +1,113 @@
+//! A control log that a replay goes by.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use driftline_core::{Applied, Change, ControlEntry, ControlRecord, Settings};
+
+use crate::commands::CommandError;
+
+/// Its records, and from where they hold.
+pub struct GivenLog {
+    records: Vec<ControlRecord>,
+    /// By `topic/partition`, in order: of the records `from..until`, the offset from which they hold there.
+    notes: BTreeMap<String, Vec<(u64, u64, i64)>>,
+}
+
+impl GivenLog {
+    /// Reads a log, an entry a line.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::Usage`] names the line that is no entry.
+    pub fn read(path: &Path) -> Result<Self, CommandError> {
+        let file = File::open(path)
+            .map_err(|error| CommandError::Usage(format!("cannot read the control log {}: {error}", path.display())))?;
+        let mut entries = Vec::new();
+        for (i, line) in BufReader::new(file).lines().enumerate() {
+            let line = line.map_err(|error| CommandError::file("read", path, &error))?;
+            if line.trim().is_empty() {
+                continue;
+            }
+            let entry = ControlEntry::parse(line.as_bytes())
+                .map_err(|error| CommandError::Usage(format!("{}:{}: {error}", path.display(), i + 1)))?;
+            entries.push(entry);
+        }
+        Ok(Self::of(entries))
+    }
+
+    fn of(entries: Vec<ControlEntry>) -> Self {
+        let mut log = Self { records: Vec::new(), notes: BTreeMap::new() };
+        for entry in entries {
+            match entry {
+                ControlEntry::Record(record) => log.records.push(record),
+                ControlEntry::Applied(Applied { from, until, positions, .. }) => {
+                    for (partition, offset) in positions {
+                        log.notes.entry(partition).or_default().push((from, until, offset));
+                    }
+                }
+            }
+        }
+        log.notes.values_mut().for_each(|notes| notes.sort_unstable());
+        log
+    }
+
+    /// The settings that it begins with.
+    pub fn settings(&self) -> Option<&Settings> {
+        self.records.iter().find_map(|record| match &record.change {
+            Change::Settings { settings } => Some(settings),
+            _ => None,
+        })
+    }
+
+    /// The record of a number.
+    pub fn get(&self, number: u64) -> Option<&ControlRecord> {
+        self.records.get(usize::try_from(number).ok()?)
+    }
+
+    /// From which offset of a partition a record holds; `None` where its owner has not come to it, so that it holds after
+    /// all that was read.
+    pub fn holds_from(&self, partition: &str, record: &ControlRecord) -> Option<i64> {
+        let noted = || {
+            let notes = self.notes.get(partition)?;
+            let next = notes.partition_point(|(from, ..)| *from <= record.number);
+            let (_, until, offset) = notes.get(next.checked_sub(1)?)?;
+            (record.number < *until).then_some(*offset)
+        };
+        record.positions.get(partition).copied().or_else(noted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use driftline_core::Timestamp;
+
+    use super::*;
+
+    fn record(number: u64, positions: &[(&str, i64)]) -> ControlRecord {
+        let positions = positions.iter().map(|(partition, offset)| ((*partition).to_owned(), *offset)).collect();
+        ControlRecord { positions, ..ControlRecord::new(number, Change::Clock { clock: Timestamp::MIN }) }
+    }
+
+    fn note(from: u64, until: u64, offset: i64) -> ControlEntry {
+        ControlEntry::Applied(Applied::new(from, until, BTreeMap::from([("events/1".to_owned(), offset)])))
+    }
+
+    #[test]
+    fn a_record_holds_where_its_writer_or_a_note_says_it_does() {
+        let own = [("events/0", 7), ("events/1", 20)];
+        let records = [record(0, &own[..1]), record(1, &own[..1]), record(2, &own), record(3, &own[..1])];
+        let mut entries: Vec<_> = records.iter().cloned().map(ControlEntry::Record).collect();
+        // In whatever order they were committed.
+        entries.extend([note(3, 4, 30), note(0, 2, 10)]);
+        let log = GivenLog::of(entries);
+        let holds = |partition: &str| records.each_ref().map(|record| log.holds_from(partition, record));
+        assert_eq!(holds("events/0"), [Some(7); 4]);
+        assert_eq!(holds("events/1"), [Some(10), Some(10), Some(20), Some(30)]);
+        assert_eq!(holds("events/2"), [None; 4]);
+        assert_eq!(log.get(3), Some(&records[3]));
+        assert_eq!(log.get(4), None);
+    }
+}

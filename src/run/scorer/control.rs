@@ -1,0 +1,189 @@
+//! How an instance stands to the control log: where it leads it decrees, else it tells the leader how far it has come, and
+//! takes up what was decreed.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use driftline_core::{Change, ControlRecord, Settings, Timestamp};
+use driftline_detectors::Contribution;
+use driftline_ingest::Source;
+use driftline_ingest::kafka::OutRecord;
+
+use super::{Input, Scorer};
+use crate::commands::CommandError;
+use crate::intake::Rules;
+use crate::run::control_log::positions;
+use crate::run::shared::{Progress, event_time};
+
+impl Scorer<'_> {
+    /// Tells the clock and closes the hour where this instance leads; where it does not, it takes up what the leader has
+    /// decreed, and tells at once of partitions that have come to their end.
+    pub(super) fn advance(&mut self) -> Result<(), CommandError> {
+        if !self.is_leader() {
+            self.follow()?;
+            let progress = self.progress();
+            let news = self.topics.as_mut().map(|topics| topics.told.news(&topics.shared, &progress, false));
+            self.work.records.extend(news.into_iter().flatten());
+            return Ok(());
+        }
+        let Some(highest) = self.event_time()? else { return Ok(()) };
+        let Some(clock) = self.conductor.clock(highest) else { return Ok(()) };
+        self.decree(clock)?;
+        if self.conductor.hour_is_over() {
+            let contributed = self.contributed()?;
+            let epoch = self.conductor.epoch(contributed);
+            self.decree(epoch)?;
+        }
+        Ok(())
+    }
+
+    /// How far the partitions have come that this instance has.
+    fn progress(&mut self) -> BTreeMap<i32, Progress> {
+        let owners = self.owners.iter().map(|(place, owner)| (*place, owner.highest));
+        let mut progress: BTreeMap<i32, Progress> =
+            owners.map(|(place, highest)| (place, Progress { highest, at_end: true })).collect();
+        for partition in self.next.keys() {
+            let at_end = match &mut self.input {
+                Input::Kafka(source) => source.log_end(partition).is_some_and(|end| end.reached),
+                Input::Files(_) => false,
+            };
+            if let Some(progress) = progress.get_mut(&partition.partition) {
+                progress.at_end &= at_end;
+            }
+        }
+        progress
+    }
+
+    /// How far event time has come, over all partitions of the source, whoever has them.
+    fn event_time(&mut self) -> Result<Option<Timestamp>, CommandError> {
+        let own = self.progress();
+        let Some(topics) = &mut self.topics else { return Ok(event_time(own.into_values().map(Some))) };
+        // Partitions that are on their way here hold the clock: their events would all be late.
+        if !topics.takeovers.is_empty() {
+            return Ok(None);
+        }
+        let others = match &mut topics.told_by_others {
+            Some(table) => {
+                table.follow()?;
+                Some(&*table)
+            }
+            None => None,
+        };
+        let told = |place: i32| own.get(&place).copied().or_else(|| others?.progress(place));
+        Ok(event_time((0..topics.placement.partitions).map(told)))
+    }
+
+    /// All that the next epoch is made of: what others have told, which goes out of the table with it, and what the engines
+    /// here have gathered.
+    fn contributed(&mut self) -> Result<Contribution, CommandError> {
+        let mut contributed = Contribution::default();
+        if let Some(table) = self.topics.as_mut().and_then(|topics| topics.told_by_others.as_mut()) {
+            table.follow()?;
+            let (others, tombstones) = table.take_contributions();
+            contributed.merge(others);
+            self.work.records.extend(tombstones);
+        }
+        for owner in self.owners.values_mut() {
+            contributed.merge(owner.engine.take_contribution());
+        }
+        Ok(contributed)
+    }
+
+    /// What goes with a commit of an instance that does not lead: how far it has come, and its part of the next epoch.
+    pub(super) fn tell_the_leader(&mut self) -> Vec<OutRecord> {
+        if self.is_leader() {
+            return Vec::new();
+        }
+        let progress = self.progress();
+        let control = self.conductor.world().next;
+        let Some(topics) = &mut self.topics else { return Vec::new() };
+        let mut records: Vec<OutRecord> = topics.told.news(&topics.shared, &progress, true).collect();
+        for (place, owner) in &mut self.owners {
+            let contribution = owner.engine.take_contribution();
+            if contribution.is_empty() {
+                continue;
+            }
+            // Between two commits an engine has taken an event or a control record, or it has nothing to contribute.
+            let of_place = self.next.iter().filter(|(partition, _)| partition.partition == *place);
+            let offsets: Vec<String> = of_place.map(|(_, next)| next.to_string()).collect();
+            let at = format!("{control}/{}", offsets.join("/"));
+            records.push(topics.shared.contribution(*place, &at, contribution));
+        }
+        records
+    }
+
+    /// Makes a control record hold from here on, and has it written with the positions that it holds from.
+    fn decree(&mut self, mut record: ControlRecord) -> Result<(), CommandError> {
+        record.positions = positions(&self.next);
+        self.apply(&record, true)?;
+        if let Some(topics) = &self.topics {
+            self.work.records.push(topics.control_log.encode(&record));
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, record: &ControlRecord, raise: bool) -> Result<(), CommandError> {
+        let (control, about_many) =
+            self.conductor.fold(record).map_err(|error| CommandError::Failed(format!("the control log: {error}")))?;
+        for owner in self.owners.values_mut() {
+            owner.engine.apply(&control);
+            self.work.alerts.extend(owner.engine.take_alerts());
+        }
+        if raise {
+            self.work.alerts.extend(about_many);
+        }
+        if let Some(topics) = &mut self.topics {
+            topics.takeovers.applied(record, raise);
+        }
+        let kind = match &record.change {
+            Change::Settings { settings } => {
+                self.rules = Rules::new(self.rules.decoder, settings);
+                "settings"
+            }
+            Change::Identity { .. } | Change::IdentityRemoved { .. } => "identity",
+            Change::Clock { .. } => "clock",
+            Change::Epoch { epoch } => {
+                self.service.metrics.epoch.set(i64::try_from(epoch.number).unwrap_or(i64::MAX));
+                "epoch"
+            }
+        };
+        self.service.metrics.control_records(kind).inc();
+        Ok(())
+    }
+
+    /// Takes up what others have written to the control log, and notes from where it holds here.
+    pub(super) fn follow(&mut self) -> Result<(), CommandError> {
+        let from = self.conductor.world().next;
+        let Some(topics) = &mut self.topics else { return Ok(()) };
+        for record in topics.control_log.read()? {
+            // What this instance wrote comes back to it.
+            if record.number >= self.conductor.world().next {
+                self.apply(&record, false)?;
+            }
+        }
+        let until = self.conductor.world().next;
+        if let Some(topics) = self.topics.as_ref().filter(|_| !self.next.is_empty()) {
+            self.work.records.extend(topics.note(from, until, positions(&self.next)));
+        }
+        Ok(())
+    }
+
+    /// What a leader sees to first: that the settings and documents in force are those of its configuration.
+    pub(super) fn lead(&mut self, settings: &Settings) -> Result<(), CommandError> {
+        if self.conductor.world().next == 0 || *self.conductor.world().settings != *settings {
+            let record = self.conductor.record(Change::Settings { settings: settings.clone() });
+            self.decree(record)?;
+        }
+        self.reload_identities()
+    }
+
+    pub(super) fn reload_identities(&mut self) -> Result<(), CommandError> {
+        let Some(folder) = &mut self.identities else { return Ok(()) };
+        let changes = folder.changes(&self.conductor.world().registry, Instant::now());
+        for change in changes {
+            let record = self.conductor.record(change);
+            self.decree(record)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+//! Several instances share the work and one control log: their alerts are those of a replay by that log, whoever leads.
+
+use std::collections::BTreeMap;
+
+use driftline_ingest::kafka::{OutRecord, Producer};
+use driftline_ingest::testing::broker;
+use serde_json::Value;
+
+use crate::events;
+use crate::instance::{Instance, Stream, have_read_all, wait};
+
+#[test]
+fn several_instances_raise_the_alerts_that_their_control_log_gives() {
+    let Some(broker) = broker() else { return };
+    let stream = Stream::new(broker, "several");
+    simulate(&stream, 200_000, "1");
+    let all = ["one", "two", "three"].map(|name| stream.run(name, ""));
+    wait("all records read", || have_read_all(&all));
+    assert!(all.iter().all(|it| it.partitions() > 0), "each has a share of the partitions");
+
+    // Epochs close behind the last events too, so that what was gathered is in one of them.
+    for day in 1..=3 {
+        let before = highest_epoch(&all);
+        tell_of_a_later_day(&stream, day);
+        wait("another epoch", || highest_epoch(&all) > before && have_read_all(&all));
+    }
+    all.into_iter().for_each(Instance::stop);
+
+    let counted: u64 = stream.dump("control").iter().map(agents_counted).sum();
+    assert_eq!(counted, u64::from(stream.agents()), "each agent is in one epoch and in no other");
+    stream.prove("three instances at a time", 1);
+}
+
+#[test]
+fn whoever_leads_the_control_log_goes_on_without_a_gap_or_a_fork() {
+    let Some(broker) = broker() else { return };
+    let stream = Stream::new(broker, "leaders");
+    let rounds = 4;
+    let mut all = BTreeMap::from(["one", "two"].map(|name| (name, stream.run(name, ""))));
+    for round in 0..rounds {
+        simulate(&stream, 50_000, &round.to_string());
+        let read =
+            |all: &BTreeMap<_, Instance>| all.values().map(|it| it.metric("driftline_records_total")).sum::<f64>();
+        let before = read(&all);
+        wait("a leader and some records", || {
+            all.values().any(leads) && (read(&all) > before || have_read_all(all.values()))
+        });
+        let leader = all.iter().find(|(_, it)| leads(it)).map(|(name, _)| *name).unwrap();
+        let instance = all.remove(leader).unwrap();
+        // The other one takes over in its own time, or is asked to at once.
+        if round % 2 == 0 {
+            instance.kill()
+        } else {
+            instance.stop()
+        }
+        wait("another leader", || all.values().any(leads));
+        all.insert(leader, stream.run(leader, ""));
+    }
+    wait("all records read", || have_read_all(all.values()));
+    all.into_values().for_each(Instance::stop);
+    stream.prove("the leader killed or stopped, two at a time", rounds);
+}
+
+fn simulate(stream: &Stream, size: u32, seed: &str) {
+    let events = events(size);
+    let (agents, attacks, events) = ((events / 500).to_string(), (events / 2_000).to_string(), events.to_string());
+    stream.simulate(&["--agents", &agents, "--events", &events, "--attacks", &attacks, "--seed", seed]);
+}
+
+/// An event of a day on which nothing else happens.
+fn tell_of_a_later_day(stream: &Stream, day: i64) {
+    let time = 1_790_000_000_000 + day * 86_400_000;
+    let event = format!(r#"{{"time":{time},"agent":{{"id":"latecomer"}},"action":{{"name":"look"}}}}"#);
+    let mut producer = Producer::new(&stream.broker.settings()).unwrap();
+    producer.send(&OutRecord::new(stream.topic("events"), "latecomer", event)).unwrap();
+    producer.flush().unwrap();
+}
+
+fn leads(it: &Instance) -> bool {
+    let metrics = it.get("/metrics");
+    metrics.lines().any(|line| line.starts_with("driftline_lag_records{") && line.contains("partition=\"0\""))
+}
+
+fn highest_epoch(all: &[Instance]) -> u64 {
+    all.iter().map(|it| it.metric("driftline_epoch") as u64).max().unwrap_or(0)
+}
+
+/// Agents that an epoch has counted as seen for the first time; none in other entries.
+fn agents_counted(entry: &Value) -> u64 {
+    let tenants = entry.pointer("/epoch/tenants").and_then(Value::as_array);
+    let counts = |tenant: &Value| tenant["registered"].as_u64().unwrap() + tenant["unregistered"].as_u64().unwrap();
+    tenants.into_iter().flatten().map(counts).sum()
+}

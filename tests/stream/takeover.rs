@@ -14,7 +14,10 @@ fn the_others_go_on_while_a_partition_is_restored_and_it_may_be_taken_away_again
     let Some(broker) = broker() else { return };
     let stream = Stream::new(broker, "others");
     let load = Load::start(&stream, 150_000, 2_000);
-    let (mut one, two) = (stream.run("one", ""), stream.run("two", ""));
+    // Who comes second is given the same half each time, so that what is held up goes back to it.
+    let mut one = stream.run("one", "");
+    one.wait("all partitions", |it| it.partitions() == 24);
+    let two = stream.run("two", "");
     wait("a share for each", || one.partitions() == 12 && two.partitions() == 12);
     // Not partition 0: an instance that has just started waits for it, for who has it sees to the settings first.
     let metrics = two.get("/metrics");

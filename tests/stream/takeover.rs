@@ -14,11 +14,16 @@ fn the_others_go_on_while_a_partition_is_restored_and_it_may_be_taken_away_again
     let Some(broker) = broker() else { return };
     let stream = Stream::new(broker, "others");
     let load = Load::start(&stream, 150_000, 2_000);
-    let (mut one, two) = (stream.run("one", ""), stream.run("two", ""));
+    // Who comes second is given the same half each time, so that what is held up goes back to it.
+    let mut one = stream.run("one", "");
+    one.wait("all partitions", |it| it.partitions() == 24);
+    let two = stream.run("two", "");
     wait("a share for each", || one.partitions() == 12 && two.partitions() == 12);
+    // Not partition 0: an instance that has just started waits for it, for who has it sees to the settings first.
     let metrics = two.get("/metrics");
-    let held = metrics.lines().find_map(|line| line.strip_prefix("driftline_lag_records{partition=\"")).unwrap();
-    let held: i32 = held.split('"').next().unwrap().parse().unwrap();
+    let read = metrics.lines().filter_map(|line| line.strip_prefix("driftline_lag_records{partition=\""));
+    let numbers = read.map(|rest| rest.split('"').next().unwrap().parse::<i32>().unwrap());
+    let held = numbers.max().unwrap();
     let open = OpenTransaction::begin(broker, &stream.topic("state"), held);
 
     two.kill();
@@ -34,11 +39,10 @@ fn the_others_go_on_while_a_partition_is_restored_and_it_may_be_taken_away_again
     assert_eq!((one.partitions(), one.metric("driftline_restoring_partitions")), (22, 1.0));
 
     // It goes back to the one that had it, while it is being restored here.
-    let two = stream.run("two", "");
-    wait("a share for each", || one.partitions() + two.partitions() == 22 && two.partitions() >= 10);
+    let mut two = stream.run("two", "");
+    two.wait("its share but one", |it| it.partitions() == 10);
     drop(open);
     wait("all partitions", || one.partitions() == 12 && two.partitions() == 12);
-    assert_eq!(one.metric("driftline_restarts_total"), 0.0, "all that was one session");
     let events = load.end();
     stream.await_commit(events);
     one.stop();

@@ -79,17 +79,18 @@ impl Admin {
         let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
         let results = wait(self.client.create_topics([&new], &options));
         match results.map_err(|error| KafkaError::from_client(doing(), error))?.into_iter().next() {
-            Some(Ok(_)) => self.await_topic(topic).map(|()| true),
-            Some(Err((_, Code::TopicAlreadyExists))) => Ok(false),
+            Some(Ok(_)) => self.await_topic(topic, |found| found == topic.partitions).map(|()| true),
+            // It may be another instance's, made this very moment.
+            Some(Err((_, Code::TopicAlreadyExists))) => self.await_topic(topic, |_| true).map(|()| false),
             Some(Err((_, code))) => Err(KafkaError::broker(doing(), Failure::of(code))),
             None => Err(KafkaError::broker(doing(), Failure::of(Code::Fail))),
         }
     }
 
     /// A broker hears of a new topic a moment after the controller has made it.
-    fn await_topic(&self, topic: &TopicSpec) -> Result<(), KafkaError> {
+    fn await_topic(&self, topic: &TopicSpec, is_right: impl Fn(i32) -> bool) -> Result<(), KafkaError> {
         let deadline = Instant::now() + TIMEOUT;
-        while self.partitions(&topic.name)? != Some(topic.partitions) {
+        while !self.partitions(&topic.name)?.is_some_and(&is_right) {
             if Instant::now() >= deadline {
                 let doing = format!("waiting for topic {} to be there", topic.name);
                 return Err(KafkaError::broker(doing, Failure::of(Code::OperationTimedOut)));

@@ -87,6 +87,26 @@ impl KafkaError {
         matches!(self, Self::Broker { failure, .. } if failure.code == Code::UnreleasedInstanceId)
     }
 
+    /// Whether somebody has to allow it first, or make a topic, which may be done while one waits.
+    pub fn is_refused(&self) -> bool {
+        let refusals = [
+            Code::UnknownTopic,
+            Code::UnknownTopicOrPartition,
+            Code::TopicAuthorizationFailed,
+            Code::GroupAuthorizationFailed,
+            Code::ClusterAuthorizationFailed,
+            Code::TransactionalIdAuthorizationFailed,
+        ];
+        matches!(self, Self::Broker { failure, .. } if refusals.contains(&failure.code))
+    }
+
+    /// Whether the group does not know the member in this standing (any more).
+    pub fn is_about_membership(&self) -> bool {
+        let refusals =
+            [Code::IllegalGeneration, Code::UnknownMemberId, Code::RebalanceInProgress, Code::FencedInstanceId];
+        matches!(self, Self::Broker { failure, .. } if refusals.contains(&failure.code))
+    }
+
     /// Whether the client is of no use any more, and a new one is needed.
     pub fn is_fatal(&self) -> bool {
         matches!(self, Self::Broker { failure, .. } if failure.fatal)

@@ -6,6 +6,10 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use futures_executor::block_on;
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+
 use crate::kafka::{Admin, ClientSettings, TopicSpec};
 use crate::source::now;
 
@@ -129,5 +133,38 @@ impl Broker {
         let made = Admin::new(&self.settings()).and_then(|admin| admin.create(&spec));
         made.unwrap_or_else(|error| panic!("{error}"));
         name
+    }
+
+    /// Takes a topic away, with all that is in it.
+    ///
+    /// # Panics
+    ///
+    /// Where the broker refuses.
+    #[expect(clippy::panic, reason = "in a test a panic is how a failure is reported")]
+    pub fn delete(&self, topic: &str) {
+        let deleted = block_on(self.admin().delete_topics(&[topic], &AdminOptions::new()));
+        if let Err(error) = deleted.map(|results| results.into_iter().collect::<Result<Vec<_>, _>>()) {
+            panic!("{error}");
+        }
+    }
+
+    /// Gives a topic this setting; all others are as the broker has them by default.
+    ///
+    /// # Panics
+    ///
+    /// Where the broker refuses.
+    #[expect(clippy::panic, reason = "in a test a panic is how a failure is reported")]
+    pub fn configure(&self, topic: &str, name: &str, value: &str) {
+        let resource = ResourceSpecifier::Topic(topic);
+        let alter = AlterConfig::new(resource).set(name, value);
+        let altered = block_on(self.admin().alter_configs([&alter], &AdminOptions::new()));
+        if let Err(error) = altered.map(|results| results.into_iter().collect::<Result<Vec<_>, _>>()) {
+            panic!("{error}");
+        }
+    }
+
+    #[expect(clippy::panic, reason = "in a test a panic is how a failure is reported")]
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.settings().client(&[], &[]).create().unwrap_or_else(|error| panic!("{error}"))
     }
 }

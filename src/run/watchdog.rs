@@ -1,5 +1,8 @@
 //! Sees what stands still: a thread of its own that looks at how far the others have come, and says so where that does not
 //! change. It only tells; machine time decides nothing about alerts.
+//!
+//! It waits for nobody: a log that nobody reads any more stops whoever writes to it, so it has its lines written by another
+//! thread, and drops them where that one is behind.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +19,8 @@ use crate::metrics::Metrics;
 
 /// How often it looks.
 const TICK: Duration = Duration::from_millis(500);
+/// Lines that wait for the log.
+const LINES: usize = 64;
 /// What `/healthz` calls a scoring thread that hangs.
 const HUNG: &str = "scoring";
 
@@ -87,6 +92,9 @@ impl Watchdog {
     ) -> std::io::Result<Self> {
         let (stop, stopped) = bounded::<()>(0);
         let mut watch = Watch { patience, seen: BTreeMap::new() };
+        let (say, lines) = bounded::<Line>(LINES);
+        // It ends with the sender; nobody waits for it, since it may hang.
+        std::thread::Builder::new().name("watchdog-log".to_owned()).spawn(move || lines.iter().for_each(Line::log))?;
         let run = move || {
             let mut told = BTreeMap::new();
             while stopped.recv_timeout(TICK) == Err(crossbeam_channel::RecvTimeoutError::Timeout) {
@@ -96,7 +104,10 @@ impl Watchdog {
                     (name.as_str(), report.pending, report.delivered + report.rejected + report.suppressed)
                 });
                 let found = watch.look(Instant::now(), &signs, queues);
-                tell(&found, &mut told, &metrics, &readiness, &liveness);
+                for line in tell(&found, &mut told, &metrics, &readiness, &liveness) {
+                    // `/readyz` has it where the log does not.
+                    let _ = say.try_send(line);
+                }
             }
         };
         let thread = std::thread::Builder::new().name("watchdog".to_owned()).spawn(run)?;
@@ -178,14 +189,31 @@ impl Watch {
     }
 }
 
-/// Tells what has changed, and says in the log when something begins or ceases to stand still.
+/// A line for the log.
+struct Line {
+    condition: String,
+    /// `None` where it goes on.
+    reason: Option<String>,
+}
+
+impl Line {
+    fn log(self) {
+        match self.reason {
+            Some(reason) => tracing::error!("{}: {reason}", self.condition),
+            None => tracing::info!("{}: goes on", self.condition),
+        }
+    }
+}
+
+/// Tells what there is, and returns what is to be logged: where something begins or ceases to stand still.
 fn tell(
     found: &Found,
     told: &mut BTreeMap<&'static str, usize>,
     metrics: &Metrics,
     readiness: &Readiness,
     liveness: &Readiness,
-) {
+) -> Vec<Line> {
+    let mut lines = Vec::new();
     for kind in KINDS {
         let reasons = found.stalled.get(kind).map_or(&[][..], Vec::as_slice);
         let condition = format!("stalled {kind}");
@@ -195,16 +223,15 @@ fn tell(
             reasons => readiness.degrade(&condition, reasons.join("; ")),
         }
         let before = told.insert(kind, reasons.len()).unwrap_or(0);
-        match reasons.first() {
-            Some(first) if before == 0 => tracing::error!("{condition}: {first}"),
-            None if before > 0 => tracing::info!("{condition}: goes on"),
-            _ => {}
+        if (before == 0) != reasons.is_empty() {
+            lines.push(Line { condition, reason: reasons.first().cloned() });
         }
     }
     match &found.hung {
         Some(reason) => liveness.degrade(HUNG, reason),
         None => liveness.restore(HUNG),
     }
+    lines
 }
 
 #[cfg(test)]

@@ -52,23 +52,25 @@ fn a_commit_that_does_not_end() {
     drop(reading);
 }
 
+/// Whoever writes to a log that nobody reads waits for ever; here, the scoring thread that has much to say of documents.
 #[test]
 fn a_scoring_thread_that_does_not_come_round() {
     let site = Site::new(1_000);
     site.configure("hung", "[\"-\"]", &(LEVEL.to_owned() + SOON));
-    let mut instance = start(&site);
+    let mut command = site.command("hung");
+    command.stdin(Stdio::piped());
+    let (mut instance, log) = Instance::start_unread(command);
     instance.wait("the start", |it| it.get("/readyz").contains("\"ready\":true"));
-    // Whoever opens a pipe waits for the other side: here, the scoring thread that looks for new documents.
-    let document = site.path("ids/zz.yaml");
-    fifo(&document);
+    for i in 0..2_000 {
+        fs::write(site.path(&format!("ids/bad-{i}.yaml")), "no: document\n").unwrap();
+    }
     instance.wait("the scoring thread to be seen", |it| it.get("/readyz").contains("stalled scoring"));
     instance.wait("it to be given up", |it| it.get("/healthz").contains("503"));
-    let mut other_side = File::options().write(true).open(&document).unwrap();
-    fs::remove_file(&document).unwrap();
-    other_side.write_all(b"id: zz\n").unwrap();
-    drop(other_side);
+    assert!(instance.get("/metrics").contains("driftline_stalled{what=\"scoring\"} 1"));
+    instance.read(log);
     instance.wait("it to be forgiven", |it| {
         it.get("/readyz").contains("\"ready\":true") && it.get("/healthz").contains("alive")
     });
-    instance.end();
+    let said = instance.end();
+    assert!(said.contains("stalled scoring: the scoring thread has not come round for 1 s"), "it is logged, late");
 }

@@ -19,42 +19,53 @@ use site::{Instance, PATIENCE, Site};
 
 const LEVEL: &str = "[detection]\nlevel = 0.9\n";
 
-/// `DRIFTLINE_FILES_KILLS=100` makes it a longer one.
+/// Each life is given a file more than the one before, and is killed somewhere in it: after a file was written to, which is
+/// right after a commit, or a moment after the database was. `DRIFTLINE_FILES_KILLS=100` makes it a longer one.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test has no configuration file")]
 fn killed_again_and_again_it_says_what_an_uninterrupted_run_says() {
-    let kills = std::env::var("DRIFTLINE_FILES_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(12);
+    let kills: usize = std::env::var("DRIFTLINE_FILES_KILLS").map_or(12, |kills| kills.parse().unwrap());
     let site = Site::new(400_000);
+    let share = 400_400 / kills + 1;
     for name in ["whole", "killed"] {
-        site.configure(name, "[\"whole.ndjson\"]", LEVEL);
+        // Standard input keeps a life from ending before it is killed.
+        site.configure(name, "[\"all\", \"-\"]", LEVEL);
+    }
+    fs::create_dir(site.path("all")).unwrap();
+    for file in 0..kills {
+        let lines = site.lines(file * share..(file + 1) * share);
+        fs::write(site.path(&format!("all/{file:03}.ndjson")), lines).unwrap();
     }
     site.run("whole");
     let state = site.state("whole");
     let (alerts, dead) = (site.alerts("whole"), site.dead("whole"));
     assert!(alerts.len() > 100 && dead.len() == 400, "{} alerts, {} dead letters", alerts.len(), dead.len());
 
+    fs::rename(site.path("all"), site.path("later")).unwrap();
+    fs::create_dir(site.path("all")).unwrap();
     let mut random = ChaCha8Rng::seed_from_u64(20);
-    let mut killed = 0;
     for kill in 0..kills {
-        let mut child = site.command("killed").stderr(Stdio::null()).spawn().unwrap();
-        // Files grow right after a commit, the database while it is made.
+        let name = format!("{kill:03}.ndjson");
+        fs::rename(site.path(&format!("later/{name}")), site.path(&format!("all/{name}"))).unwrap();
         let file = ["killed.alerts", "killed.dead", "killed.state/run.redb"][kill % 3];
-        let past = match kill % 3 {
-            2 => site.size(file),
-            _ => site.size(file) + random.random_range(0..=site.size(&file.replace("killed", "whole")) / (2 * kills as u64)),
-        };
-        let started = Instant::now();
-        while site.size(file) <= past && child.try_wait().unwrap().is_none() && started.elapsed() < Duration::from_secs(3) {
+        let (size, written) = (site.size(file), site.written(file));
+        let further = random.random_range(0..site.size("whole.dead") / (3 * kills as u64));
+        let mut child = site.command("killed").stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let began = Instant::now();
+        while match kill % 3 {
+            0 => site.size(file) <= size,
+            1 => site.size(file) <= size + further,
+            _ => site.written(file) == written,
+        } {
+            assert!(began.elapsed() < PATIENCE, "{file} is not written to");
             std::hint::spin_loop();
         }
-        std::thread::park_timeout(Duration::from_micros(random.random_range(0..20_000)));
-        killed += usize::from(child.try_wait().unwrap().is_none());
+        std::thread::park_timeout(Duration::from_millis(random.random_range(0..[2, 20, 200][kill % 3])));
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
         // SIGKILL: nothing is flushed, closed or told.
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    println!("{killed} of {kills} were killed before the end");
-    assert!(killed * 2 >= kills, "it was killed {killed} times only");
     site.run("killed");
     assert_eq!((site.alerts("killed"), site.dead("killed")), (alerts, dead));
     assert_eq!(site.state("killed"), state);

@@ -4,14 +4,16 @@
 //! raised.
 #![cfg(target_os = "linux")]
 
+use std::fs;
 use std::process::Command;
 
 use crate::LEVEL;
 use crate::site::{Instance, Site};
 
-/// Runs with a limit of so many bytes a file, until `full` is full; then lifts the limit.
-fn without_room(limit: u64, full: &str) {
-    let site = Site::new(100_000);
+/// Runs with a limit of so many bytes a file, until `full` is full; then lifts the limit. What was `prepared` stays.
+fn without_room_but(events: u32, limit: u64, full: &str, prepare: impl Fn(&Site)) {
+    let site = Site::new(events);
+    prepare(&site);
     for name in ["whole", "full"] {
         site.configure(name, "[\"whole.ndjson\"]", LEVEL);
     }
@@ -39,17 +41,32 @@ fn without_room(limit: u64, full: &str) {
     let told = said.lines().filter(|line| line.contains("File too large")).count();
     assert!((1..=2).contains(&told), "it is told once, not at each try: {said}");
     assert!(said.contains("goes on after"), "{said}");
-    assert_eq!((site.alerts("full"), site.dead("full")), (site.alerts("whole"), site.dead("whole")));
+    let new = |said: Vec<String>| said.into_iter().filter(|id| !id.starts_with("old-")).collect::<Vec<_>>();
+    assert_eq!(new(site.alerts("full")), site.alerts("whole"));
+    assert_eq!(new(site.dead("full")), site.dead("whole"));
     assert_eq!(site.state("full"), site.state("whole"));
 }
 
 #[test]
 fn no_room_for_the_state() {
-    without_room(3 << 20, "run.redb");
+    without_room_but(100_000, 3 << 20, "run.redb", |_| {});
+}
+
+/// Has a file be nearly as large as a file may be, with lines that somebody wants to keep.
+fn nearly_full(what: &str) {
+    without_room_but(20_000, (16 << 20) + 4096, what, |site| {
+        let lines: String = (0..1 << 19).map(|i| format!("{{\"id\":\"old-{i}\",\"position\":\"old-{i}\"}}\n")).collect();
+        let (kept, _) = lines.split_at(lines[..16 << 20].rfind('\n').unwrap() + 1);
+        fs::write(site.path(what), kept).unwrap();
+    });
+}
+
+#[test]
+fn no_room_for_alerts() {
+    nearly_full("full.alerts");
 }
 
 #[test]
 fn no_room_for_dead_letters() {
-    // The database is larger than that from the start.
-    without_room(3 << 20, "run.redb");
+    nearly_full("full.dead");
 }

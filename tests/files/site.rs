@@ -22,8 +22,11 @@ pub struct Instance {
     pub child: Child,
     address: String,
     /// The rest of what it says.
-    said: std::thread::JoinHandle<String>,
+    said: Option<std::thread::JoinHandle<String>>,
 }
+
+/// What it says and nobody has read yet.
+pub type Log = std::io::Lines<BufReader<std::process::ChildStderr>>;
 
 impl Site {
     /// Simulated events in `whole.ndjson`, among them a few records that are none.
@@ -73,7 +76,7 @@ impl Site {
 
     /// Runs to the end of the files, which must be good.
     pub fn run(&self, name: &str) -> String {
-        let output = self.command(name).output().unwrap();
+        let output = self.command(name).stdin(Stdio::null()).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{said}");
         said
@@ -131,6 +134,11 @@ impl Site {
         found
     }
 
+    /// When a file was last written to; nothing where it is not there.
+    pub fn written(&self, file: &str) -> Option<std::time::SystemTime> {
+        fs::metadata(self.path(file)).and_then(|data| data.modified()).ok()
+    }
+
     pub fn size(&self, file: &str) -> u64 {
         fs::metadata(self.path(file)).map_or(0, |data| data.len())
     }
@@ -138,7 +146,14 @@ impl Site {
 
 impl Instance {
     /// Starts it, and waits until it listens.
-    pub fn start(mut command: Command) -> Self {
+    pub fn start(command: Command) -> Self {
+        let (mut instance, log) = Self::start_unread(command);
+        instance.read(log);
+        instance
+    }
+
+    /// As [`Instance::start`], and leaves unread what it says from then on.
+    pub fn start_unread(mut command: Command) -> (Self, Log) {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let address = loop {
@@ -148,9 +163,13 @@ impl Instance {
                 break address.as_str().unwrap().to_owned();
             }
         };
-        // The rest is kept from filling the pipe.
-        let said = std::thread::spawn(move || lines.map_while(Result::ok).fold(String::new(), |all, l| all + &l + "\n"));
-        Self { child, address, said }
+        (Self { child, address, said: None }, lines)
+    }
+
+    /// Reads what it says, to the end.
+    pub fn read(&mut self, log: Log) {
+        let read = move || log.map_while(Result::ok).fold(String::new(), |all, line| all + &line + "\n");
+        self.said = Some(std::thread::spawn(read));
     }
 
     pub fn get(&self, path: &str) -> String {
@@ -174,7 +193,7 @@ impl Instance {
     pub fn end(mut self) -> String {
         drop(self.child.stdin.take());
         let status = self.child.wait().unwrap();
-        let said = self.said.join().unwrap();
+        let said = self.said.take().map_or_else(String::new, |said| said.join().unwrap());
         assert!(status.success(), "{said}");
         said
     }

@@ -4,6 +4,7 @@
 
 mod crashes;
 mod instance;
+mod outages;
 mod table;
 mod watch;
 

@@ -243,13 +243,16 @@ fn watchdog(config: &Config, document: &Document<'_>, found: &mut Vec<Problem>) 
         found.push(document.error(&format!("watchdog.{name}"), "is 0; give a time, as in 30s"));
     }
     if hung < scoring {
-        found.push(document.error("watchdog.hung", "is less than watchdog.scoring: a restart would come before the warning"));
+        found.push(
+            document.error("watchdog.hung", "is less than watchdog.scoring: a restart would come before the warning"),
+        );
     }
     if let Source::Kafka(source) = &config.source {
         let set = source.librdkafka.0.get("max.poll.interval.ms").and_then(|set| set.expose_secret().parse().ok());
         let millis = set.unwrap_or(MAX_POLL_INTERVAL_MS);
         if scoring >= Duration::from_millis(millis) {
-            let message = format!("is not less than max.poll.interval.ms ({millis} ms): the partitions go to others first");
+            let message =
+                format!("is not less than max.poll.interval.ms ({millis} ms): the partitions go to others first");
             found.push(document.warning("watchdog.scoring", message));
         }
     }

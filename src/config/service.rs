@@ -116,7 +116,13 @@ pub struct Watchdog {
 impl Default for Watchdog {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { scoring: seconds(30), commit: seconds(30), partition: seconds(60), sink: seconds(300), hung: seconds(600) }
+        Self {
+            scoring: seconds(30),
+            commit: seconds(30),
+            partition: seconds(60),
+            sink: seconds(300),
+            hung: seconds(600),
+        }
     }
 }
 

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driftline_core::Position;
-use driftline_ingest::{
-    FileSource, PartitionBatch, Polled, Record, Records, Source, TopicPartition,
-};
+use driftline_ingest::{FileSource, PartitionBatch, Polled, Record, Records, Source, TopicPartition};
 
 use crate::commands::CommandError;
 use crate::store::{Passed, Place};

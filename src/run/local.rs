@@ -82,14 +82,7 @@ impl Local {
     pub fn written(&mut self) -> Result<(), StoreError> {
         let progress = self.progress;
         let outbox: &[(&str, &[u8])] = &[(ALERTS, b""), (DEAD_LETTERS, b"")];
-        self.store()?.commit(&Commit {
-            progress: &progress,
-            input: &[],
-            control: &[],
-            state: &[],
-            alerts: &[],
-            outbox,
-        })
+        self.store()?.commit(&Commit { progress: &progress, input: &[], control: &[], state: &[], alerts: &[], outbox })
     }
 
     fn store(&mut self) -> Result<&Store, StoreError> {

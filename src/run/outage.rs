@@ -37,12 +37,7 @@ struct Now {
 
 impl Outage {
     /// Nothing is out yet. `condition` is what `/readyz` calls it.
-    pub fn new(
-        condition: &'static str,
-        readiness: &Readiness,
-        metrics: &Arc<Metrics>,
-        stop: &Arc<AtomicBool>,
-    ) -> Self {
+    pub fn new(condition: &'static str, readiness: &Readiness, metrics: &Arc<Metrics>, stop: &Arc<AtomicBool>) -> Self {
         let (readiness, metrics, stop) = (readiness.clone(), metrics.clone(), stop.clone());
         Self { condition, readiness, metrics, stop, now: None }
     }

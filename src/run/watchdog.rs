@@ -145,12 +145,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn look<'q>(
-        &mut self,
-        now: Instant,
-        signs: &Signs,
-        queues: impl Iterator<Item = (&'q str, u64, u64)>,
-    ) -> Found {
+    fn look<'q>(&mut self, now: Instant, signs: &Signs, queues: impl Iterator<Item = (&'q str, u64, u64)>) -> Found {
         let mut found = Found::default();
         let mut add = |kind: &'static str, reason: String| found.stalled.entry(kind).or_default().push(reason);
         let since = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));

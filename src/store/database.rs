@@ -41,12 +41,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError`] where it cannot be opened or was made with other arguments.
-    pub fn open(
-        folder: &Path,
-        name: &str,
-        arguments: &Arguments,
-        begun: &[ControlRecord],
-    ) -> Result<Self, StoreError> {
+    pub fn open(folder: &Path, name: &str, arguments: &Arguments, begun: &[ControlRecord]) -> Result<Self, StoreError> {
         let system = |path: &Path| {
             let path = path.to_owned();
             move |source| StoreError::System { path, source }

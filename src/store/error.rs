@@ -9,9 +9,7 @@ use crate::commands::CommandError;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The system refuses: no room, no permission, a broken disk.
-    #[error(
-        "the state in {path}: {source}; what was committed holds: once this is put right, it is gone on with"
-    )]
+    #[error("the state in {path}: {source}; what was committed holds: once this is put right, it is gone on with")]
     System {
         /// The file or folder.
         path: PathBuf,

@@ -86,7 +86,7 @@ mod tests {
             let (before, lines): (String, String) = ((0..before).map(line).collect(), (100..100 + lines).map(line).collect());
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("alerts");
-            std::fs::write(&path, before.clone() + &lines[..cut.index(lines.len() + 1)]).unwrap();
+            std::fs::write(&path, before.clone() + lines.split_at(cut.index(lines.len() + 1)).0).unwrap();
             for _ in 0..2 {
                 deliver(&path, lines.as_bytes()).unwrap();
                 prop_assert_eq!(std::fs::read_to_string(&path).unwrap(), before.clone() + &lines);

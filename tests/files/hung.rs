@@ -44,7 +44,8 @@ fn a_commit_that_does_not_end() {
         while pipe.read(&mut buffer).unwrap() > 0 {}
     });
     instance.wait("the commit to be forgiven", |it| {
-        it.get("/readyz").contains("\"ready\":true") && it.get("/metrics").contains("driftline_stalled{what=\"commit\"} 0")
+        it.get("/readyz").contains("\"ready\":true")
+            && it.get("/metrics").contains("driftline_stalled{what=\"commit\"} 0")
     });
     drop(feeding.join().unwrap());
     instance.end();

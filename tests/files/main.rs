@@ -140,7 +140,8 @@ fn standard_input_is_gone_on_with_and_nothing_is_told_twice() {
     let site = Site::new(10_000);
     site.configure("piped", "[\"-\"]", LEVEL);
     let text = fs::read_to_string(site.path("piped.toml")).unwrap();
-    fs::write(site.path("piped.toml"), text.replace("[alerts.file]\npath = \"piped.alerts\"", "[alerts.stdout]")).unwrap();
+    fs::write(site.path("piped.toml"), text.replace("[alerts.file]\npath = \"piped.alerts\"", "[alerts.stdout]"))
+        .unwrap();
     let mut told = String::new();
     for part in [0..5_000, 5_000..10_010] {
         let mut command = site.command("piped");

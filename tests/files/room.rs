@@ -31,7 +31,8 @@ fn without_room_but(events: u32, limit: u64, full: &str, prepare: impl Fn(&Site)
     assert!(instance.get("/healthz").contains("alive"));
     instance.wait("some tries", |it| {
         let metrics = it.get("/metrics");
-        let tries = metrics.lines().find_map(|line| line.strip_prefix("driftline_outage_waits_total{condition=\"commit\"} "));
+        let tries =
+            metrics.lines().find_map(|line| line.strip_prefix("driftline_outage_waits_total{condition=\"commit\"} "));
         tries.is_some_and(|tries| tries.parse::<u32>().unwrap() >= 4)
     });
     let pid = instance.child.id().to_string();
@@ -55,7 +56,8 @@ fn no_room_for_the_state() {
 /// Has a file be nearly as large as a file may be, with lines that somebody wants to keep.
 fn nearly_full(what: &str) {
     without_room_but(20_000, (16 << 20) + 4096, what, |site| {
-        let lines: String = (0..1 << 19).map(|i| format!("{{\"id\":\"old-{i}\",\"position\":\"old-{i}\"}}\n")).collect();
+        let lines: String =
+            (0..1 << 19).map(|i| format!("{{\"id\":\"old-{i}\",\"position\":\"old-{i}\"}}\n")).collect();
         let (kept, _) = lines.split_at(lines[..16 << 20].rfind('\n').unwrap() + 1);
         fs::write(site.path(what), kept).unwrap();
     });

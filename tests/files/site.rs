@@ -34,8 +34,19 @@ impl Site {
         let site = Self(tempfile::tempdir().unwrap());
         let (agents, events) = ((events / 500).to_string(), events.to_string());
         site.driftline(&[
-            "simulate", "--agents", &agents, "--events", &events, "--attacks", "60", "--seed", "7", "--identities", "ids",
-            "--out", "whole.ndjson",
+            "simulate",
+            "--agents",
+            &agents,
+            "--events",
+            &events,
+            "--attacks",
+            "60",
+            "--seed",
+            "7",
+            "--identities",
+            "ids",
+            "--out",
+            "whole.ndjson",
         ]);
         let text = fs::read_to_string(site.path("whole.ndjson")).unwrap();
         let spoilt = text.lines().enumerate().flat_map(|(i, line)| {

@@ -67,3 +67,25 @@ fn topics_that_are_gone_for_a_while() {
     assert_eq!(stream.dump("dead").len(), 100);
     stream.prove("topics gone for a while", 1);
 }
+
+/// Nothing listens where the broker should be.
+#[test]
+fn a_broker_that_is_away_from_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("driftline.toml");
+    let text = format!(
+        "[source.kafka]\nbootstrap = \"127.0.0.1:1\"\ntopic = \"events\"\ngroup = \"driftline\"\n[alerts.kafka]\n\
+         topic = \"alerts\"\n[dead_letters.kafka]\ntopic = \"dead\"\n[instance]\nstate = \"{}\"\n[http]\n\
+         listen = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n",
+        folder.path().join("state").display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let (mut instance, lines) = Instance::start(&config);
+    instance.wait("a second try", |it| it.metric("driftline_outage_waits_total") >= 2.0);
+    let ready = instance.get("/readyz");
+    assert!(ready.contains("making topic alerts") && ready.contains("503"), "{ready}");
+    assert!(instance.get("/healthz").contains("alive"));
+    instance.stop();
+    let lines = lines.join().unwrap();
+    assert!(lines.len() < 30, "{} lines: {lines:?}", lines.len());
+}

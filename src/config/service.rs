@@ -75,7 +75,7 @@ pub struct Instance {
     /// Its name in the consumer group and in transactions; no two running instances share it. Where absent, a random
     /// one is kept in the state folder.
     pub id: Option<String>,
-    /// The folder of what this instance keeps.
+    /// The folder of what this instance keeps. Over files, the database of position, state, control log and alerts is in it.
     pub state: PathBuf,
 }
 

@@ -74,10 +74,12 @@ impl Committer {
             // Nobody waits for the last one.
             let _ = done.send(started.elapsed());
         }
-        match &mut self.outlet {
-            Outlet::Local(local) => Ok(local.written()?),
-            Outlet::Kafka { .. } => Ok(()),
+        if let Outlet::Local(local) = &mut self.outlet
+            && let Err(error) = local.written()
+        {
+            tracing::warn!("alerts on standard output come again at the next start: {error}");
         }
+        Ok(())
     }
 
     fn commit(&mut self, mut work: Work, group: Option<Membership>) -> Result<(), CommandError> {

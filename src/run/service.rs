@@ -99,10 +99,10 @@ impl Service {
         mut act: impl FnMut() -> Result<T, CommandError>,
     ) -> Result<Option<T>, CommandError> {
         let mut outage = Outage::new("start", &self.readiness, &self.metrics, stop);
-        loop {
+        while !stop.load(Ordering::Relaxed) {
             let began = Instant::now();
             match act() {
-                Err(CommandError::Interrupted(why)) if !stop.load(Ordering::Relaxed) => {
+                Err(CommandError::Interrupted(why)) => {
                     if began.elapsed() >= LONG {
                         // It has worked in between.
                         outage = Outage::new("start", &self.readiness, &self.metrics, stop);
@@ -110,13 +110,11 @@ impl Service {
                     self.metrics.restarts.inc();
                     outage.wait(&format!("{why}; going on from what was committed"))?;
                 }
-                Err(CommandError::Interrupted(why)) => {
-                    tracing::warn!("{why}; what was not committed is left");
-                    return Ok(None);
-                }
                 outcome => return outcome.map(Some),
             }
         }
+        // What was not committed is left to the next start.
+        Ok(None)
     }
 
     /// One session, from what was committed on.

@@ -333,3 +333,22 @@ fn offsets(positions: &[(TopicPartition, i64)], metadata: &str) -> Result<TopicP
     }
     Ok(list)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_can_put_right_is_waited_for() {
+        for code in [Code::UnknownTopicOrPartition, Code::TopicAuthorizationFailed, Code::MessageSizeTooLarge] {
+            assert!(refusal(code, false).is_some_and(|(_, can_pass)| can_pass), "{code:?}");
+        }
+        // No broker has a say in these.
+        assert!(refusal(Code::MessageSizeTooLarge, true).is_some_and(|(_, can_pass)| !can_pass));
+        assert!(refusal(Code::InvalidTopic, false).is_some_and(|(_, can_pass)| !can_pass));
+        // And these are no refusals: they pass by themselves.
+        for code in [Code::NotEnoughReplicas, Code::MessageTimedOut, Code::BrokerTransportFailure] {
+            assert_eq!(refusal(code, false), None, "{code:?}");
+        }
+    }
+}

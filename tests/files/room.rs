@@ -55,11 +55,11 @@ fn no_room_for_the_state() {
 
 /// Has a file be nearly as large as a file may be, with lines that somebody wants to keep.
 fn nearly_full(what: &str) {
+    // Of 64 bytes.
+    let line = |i: u32| format!("{{\"id\":\"old-{i:016}\",\"position\":\"old-{i:016}\"}}\n");
     without_room_but(20_000, (16 << 20) + 4096, what, |site| {
-        let lines: String =
-            (0..1 << 19).map(|i| format!("{{\"id\":\"old-{i}\",\"position\":\"old-{i}\"}}\n")).collect();
-        let (kept, _) = lines.split_at(lines[..16 << 20].rfind('\n').unwrap() + 1);
-        fs::write(site.path(what), kept).unwrap();
+        fs::write(site.path(what), (0..1 << 18).map(line).collect::<String>()).unwrap();
+        assert_eq!(site.size(what), 16 << 20);
     });
 }
 

@@ -86,7 +86,13 @@ impl Service {
         let (patience, told) = (self.config.watchdog, (self.readiness.clone(), liveness));
         let watchdog = Watchdog::start(patience, self.pulse.clone(), statuses, self.metrics.clone(), told)
             .map_err(|error| CommandError::Failed(format!("cannot start a thread: {error}")))?;
-        let outcome = self.persist(stop, || self.session(stop, &sinks));
+        let outcome = self.persist(stop, || {
+            self.session(stop, &sinks).inspect_err(|error| {
+                if let CommandError::Interrupted(_) = error {
+                    self.metrics.restarts.inc();
+                }
+            })
+        });
         drop(watchdog);
         sinks.stop();
         outcome.map(drop)
@@ -107,8 +113,7 @@ impl Service {
                         // It has worked in between.
                         outage = Outage::new("start", &self.readiness, &self.metrics, stop);
                     }
-                    self.metrics.restarts.inc();
-                    outage.wait(&format!("{why}; going on from what was committed"))?;
+                    outage.wait(&why)?;
                 }
                 outcome => return outcome.map(Some),
             }

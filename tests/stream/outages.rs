@@ -76,7 +76,8 @@ fn a_broker_that_is_away_from_the_start() {
     let text = format!(
         "[source.kafka]\nbootstrap = \"127.0.0.1:1\"\ntopic = \"events\"\ngroup = \"driftline\"\n[alerts.kafka]\n\
          topic = \"alerts\"\n[dead_letters.kafka]\ntopic = \"dead\"\n[instance]\nstate = \"{}\"\n[http]\n\
-         listen = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n",
+         listen = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n\
+         [source.kafka.librdkafka]\nsocket.timeout.ms = 2000\n",
         folder.path().join("state").display()
     );
     std::fs::write(&config, text).unwrap();

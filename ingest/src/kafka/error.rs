@@ -68,6 +68,7 @@ impl KafkaError {
         match error {
             Client::ClientConfig(_, message, name, _) => Self::Setting { name, message },
             Client::Transaction(error) => Self::broker(doing, error.into()),
+            Client::AdminOp(code) => Self::broker(doing, Failure::of(code)),
             error => {
                 let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
                 let message = if code == Code::Fail { error.to_string() } else { code.to_string() };

@@ -84,18 +84,24 @@ impl Server {
     /// How long requests that are being answered hold up a stop.
     pub const GRACE: Duration = Duration::from_secs(2);
 
-    /// Listens, and answers from a thread of its own. When this returns, the port is open.
+    /// Listens, and answers from a thread of its own: `/readyz` from `readiness`, `/healthz` from `liveness`. When this
+    /// returns, the port is open.
     ///
     /// # Errors
     ///
     /// [`HttpError`] where the address is taken or not this machine's, or the system is out of threads.
-    pub fn start(listen: SocketAddr, metrics: Arc<Metrics>, readiness: Readiness) -> Result<Self, HttpError> {
+    pub fn start(
+        listen: SocketAddr,
+        metrics: Arc<Metrics>,
+        readiness: Readiness,
+        liveness: Readiness,
+    ) -> Result<Self, HttpError> {
         let cannot_listen = |error| HttpError::Listen { address: listen, error };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(HttpError::Thread)?;
         let listener = runtime.block_on(tokio::net::TcpListener::bind(listen)).map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
         let (stop, stopped) = oneshot::channel();
-        let serve = move || runtime.block_on(serve(listener, routes(metrics, readiness), stopped));
+        let serve = move || runtime.block_on(serve(listener, routes(metrics, readiness, liveness), stopped));
         let thread = std::thread::Builder::new().name("http".to_owned()).spawn(serve).map_err(HttpError::Thread)?;
         Ok(Self { address, stop: Some(stop), thread: Some(thread) })
     }
@@ -139,15 +145,22 @@ async fn serve(listener: tokio::net::TcpListener, routes: Router, stopped: onesh
     }
 }
 
-fn routes(metrics: Arc<Metrics>, readiness: Readiness) -> Router {
+fn routes(metrics: Arc<Metrics>, readiness: Readiness, liveness: Readiness) -> Router {
     Router::new()
         .route("/metrics", get(exposition).with_state(metrics))
-        .route("/healthz", get(async || "alive\n"))
+        .route("/healthz", get(alive).with_state(liveness))
         .route("/readyz", get(ready).with_state(readiness))
 }
 
 async fn exposition(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], metrics.render())
+}
+
+async fn alive(State(liveness): State<Readiness>) -> impl IntoResponse {
+    match liveness.reasons().first() {
+        None => (StatusCode::OK, "alive\n".to_owned()),
+        Some((_, reason)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+    }
 }
 
 #[derive(Serialize)]
@@ -181,9 +194,15 @@ mod tests {
     use super::*;
 
     fn start() -> (Server, Arc<Metrics>, Readiness) {
-        let (metrics, readiness) = (Arc::new(Metrics::new(1)), Readiness::default());
+        let (server, metrics, readiness, _) = start_alive();
+        (server, metrics, readiness)
+    }
+
+    fn start_alive() -> (Server, Arc<Metrics>, Readiness, Readiness) {
+        let (metrics, readiness, liveness) = (Arc::new(Metrics::new(1)), Readiness::default(), Readiness::default());
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        (Server::start(listen, Arc::clone(&metrics), readiness.clone()).unwrap(), metrics, readiness)
+        let server = Server::start(listen, Arc::clone(&metrics), readiness.clone(), liveness.clone()).unwrap();
+        (server, metrics, readiness, liveness)
     }
 
     /// The status line and the body.
@@ -224,6 +243,17 @@ mod tests {
     }
 
     #[test]
+    fn health_is_a_matter_of_its_own() {
+        let (server, _, _, liveness) = start_alive();
+        liveness.degrade("scoring", "it hangs");
+        let hung = ("HTTP/1.1 503 Service Unavailable".into(), "it hangs\n".into());
+        assert_eq!(request(&server, "GET /healthz"), hung);
+        assert_eq!(request(&server, "GET /readyz").0, "HTTP/1.1 200 OK");
+        liveness.restore("scoring");
+        assert_eq!(request(&server, "GET /healthz").0, "HTTP/1.1 200 OK");
+    }
+
+    #[test]
     fn nothing_else_is_served() {
         let (server, ..) = start();
         assert_eq!(request(&server, "GET /").0, "HTTP/1.1 404 Not Found");
@@ -233,7 +263,7 @@ mod tests {
     #[test]
     fn a_taken_port_is_an_error_that_says_which() {
         let (server, metrics, readiness) = start();
-        let error = Server::start(server.address(), metrics, readiness).unwrap_err().to_string();
+        let error = Server::start(server.address(), metrics, readiness.clone(), readiness).unwrap_err().to_string();
         assert!(error.contains(&server.address().to_string()) && error.contains("http.listen"), "{error}");
     }
 

@@ -81,3 +81,35 @@ pub fn read(
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use driftline_core::Timestamp;
+
+    use super::*;
+
+    /// The time that an event has after it was read at `observed_at`, and whether it was clamped.
+    fn taken(ahead_ms: i64, observed_at: Timestamp) -> (Timestamp, u64) {
+        let decoder = decoder::by_name("native").unwrap();
+        let rules = Rules::new(decoder, &Settings::default());
+        let time = observed_at.plus_millis(ahead_ms).millis();
+        let value = format!(r#"{{"time":{time},"agent":{{"id":"a"}},"action":{{"name":"read"}}}}"#);
+        let record =
+            Record { key: None, value: value.as_bytes(), offset: 0, observed_at, origin: None, oversize: None };
+        let (mut counts, mut times) = (Counts::default(), Vec::new());
+        let position = || Position::File { path: "f".into(), line: 1 };
+        read(&record, position, &rules, &mut counts, &mut |event| times.push(event.time), &mut |_| {});
+        (times[0], counts.clamped)
+    }
+
+    #[test]
+    fn five_minutes_past_its_reading_is_the_most_that_a_time_may_be() {
+        let observed_at = "2024-02-29T23:58:00Z".parse::<Timestamp>().unwrap();
+        for ahead in [-3_600_000, 0, 1, 299_999, 300_000] {
+            assert_eq!(taken(ahead, observed_at), (observed_at.plus_millis(ahead), 0), "{ahead}");
+        }
+        for ahead in [300_001, 3_600_000, 250_000_000_000_000] {
+            assert_eq!(taken(ahead, observed_at), (observed_at, 1), "{ahead}");
+        }
+    }
+}

@@ -3,6 +3,8 @@
 //! What the log quotes comes from outside: in text, control characters and characters that reorder or hide text are
 //! shown as `\u{…}`, so that a record can neither forge a line nor speak to the terminal. JSON escapes by itself.
 
+mod throttle;
+
 use std::io::IsTerminal;
 
 use driftline_core::terminal;
@@ -10,9 +12,11 @@ use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::{MakeWriter, format};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::config::{Log, LogFormat};
+use throttle::Throttle;
 
 /// Why logging was not set up.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +68,7 @@ where
 {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
     match format {
-        LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
+        LogFormat::Json => Box::new(builder.json().flatten_event(true).finish().with(Throttle::default())),
         LogFormat::Text => {
             let fields = format::debug_fn(|out, field, value| {
                 let text = format!("{value:?}");
@@ -73,7 +77,7 @@ where
                     name => write!(out, "{name}={}", terminal(&text)),
                 }
             });
-            Box::new(builder.fmt_fields(fields.delimited(" ")).finish())
+            Box::new(builder.fmt_fields(fields.delimited(" ")).finish().with(Throttle::default()))
         }
     }
 }
@@ -126,6 +130,22 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(line["level"], "WARN");
         assert!(line["agent"].as_str().unwrap().contains("\u{1b}[2J\n"), "{line}");
+    }
+
+    #[test]
+    fn librdkafka_says_the_same_once_and_others_as_often_as_they_like() {
+        let captured = Captured::default();
+        let writer = captured.clone();
+        let subscriber = subscriber(LogFormat::Text, filter(None, "info").unwrap(), false, move || writer.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            for n in 0..100 {
+                tracing::warn!(target: "librdkafka", "connection {n} refused");
+                tracing::warn!("record {n} refused");
+            }
+        });
+        let text = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+        let lines = |what: &str| text.lines().filter(|line| line.contains(what)).count();
+        assert_eq!((lines("connection"), lines("record")), (1, 100));
     }
 
     #[test]

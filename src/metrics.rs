@@ -68,6 +68,9 @@ pub struct Metrics {
     pub restored_records: IntCounter,
     /// Partitions that are taken over and not read yet.
     pub restoring: IntGauge,
+    /// Partitions, commits, sinks and the scoring that stand still, by what they are.
+    stalled: IntGaugeVec,
+    outages: IntCounterVec,
     /// Times that the work was taken up again from what was committed.
     pub restarts: IntCounter,
     events: IntCounterVec,
@@ -129,6 +132,16 @@ impl Metrics {
                 "Partitions that this instance was given, and that are not read before their state is back.",
             ),
             restarts: r.counter("restarts_total", "Times that the work was taken up again from what was committed."),
+            stalled: r.gauges(
+                "stalled",
+                "How many stand still: of partitions, sinks, the commit under way, the scoring.",
+                &["what"],
+            ),
+            outages: r.counters(
+                "outage_waits_total",
+                "Times that something could not be done, and was waited for, by what `/readyz` calls it.",
+                &["condition"],
+            ),
             commit: r.histogram("commit_duration_seconds", "How long a commit takes."),
             events: r.counters("events_total", "Events that were scored, by how the act ended.", &["outcome"]),
             dead_letters: r.counters("dead_letters_total", "Records that could not be decoded, by why.", &["reason"]),
@@ -198,6 +211,16 @@ impl Metrics {
     /// Applied control records, by their `kind`.
     pub fn control_records(&self, kind: &'static str) -> IntCounter {
         self.control_records.with_label_values(&[kind])
+    }
+
+    /// Tries that failed and are made again, by what `/readyz` calls it.
+    pub fn outages(&self, condition: &'static str) -> IntCounter {
+        self.outages.with_label_values(&[condition])
+    }
+
+    /// How many of what stand still.
+    pub fn stalled(&self, what: &'static str) -> IntGauge {
+        self.stalled.with_label_values(&[what])
     }
 
     /// Says how many records of a partition wait to be read.

@@ -95,6 +95,8 @@ fn each_mistake_is_told_with_its_place_and_remedy() {
         least_with("listen", "[log]\nlevel = 'a=b=c'"),
         least_with("listen", "[metrics]\ntop_agents = 100000"),
         least_with("listen", "[instance]\nid = ' '"),
+        least_with("listen", "[watchdog]\nsink = '0s'\nhung = '1s'"),
+        least_with("listen", "[watchdog]\nscoring = '5m'"),
         least_with("listen", "[identities]\npath = 'no/such/folder'"),
         least_with("listen", "[identities]\npath = 'FOLDER'\nreload = '0s'"),
         "[source.files]\npaths = ['no/such.ndjson', '*.gz']\n[alerts.kafka]\ntopic = 'a'\n[dead_letters.kafka]\ntopic = 'd'"

@@ -215,7 +215,7 @@ fn other_arguments_and_other_input_are_refused_by_name() {
         command
     };
     let refusal = refused(again(&["--level", "0.01"]), 2);
-    assert!(refusal.contains("--level 0.01") && refusal.contains("another --state folder"), "{refusal}");
+    assert!(refusal.contains("--level 0.01") && refusal.contains("another state folder"), "{refusal}");
     let refusal = refused(again(&["--no-learn"]), 2);
     assert!(refusal.contains("--no-learn"), "{refusal}");
     let refusal = refused(again(&["whole.ndjson"]), 2);

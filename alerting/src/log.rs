@@ -12,11 +12,18 @@ const BUFFER_BYTES: usize = 64 << 10;
 
 /// Why alerts could not be written. What was not written still waits: [`AlertLog::sync`] tries again.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write alerts to {target}: {source}")]
+#[error("cannot write to {target}: {source}")]
 pub struct LogError {
     /// The file, or `standard output`.
     target: String,
     source: io::Error,
+}
+
+impl LogError {
+    /// Whether nobody is there any more to read what is written: to try again is of no use.
+    pub fn is_closed(&self) -> bool {
+        self.source.kind() == io::ErrorKind::BrokenPipe
+    }
 }
 
 /// An alert log: one JSON object a line, in the order in which they were appended.
@@ -92,6 +99,16 @@ impl AlertLog {
             return Err(self.error(error.into()));
         }
         self.waiting.push(b'\n');
+        if self.waiting.len() >= BUFFER_BYTES { self.write() } else { Ok(()) }
+    }
+
+    /// Adds whole lines as they are, under the conditions of [`AlertLog::append`].
+    ///
+    /// # Errors
+    ///
+    /// As [`AlertLog::append`].
+    pub fn append_lines(&mut self, lines: &[u8]) -> Result<(), LogError> {
+        self.waiting.extend_from_slice(lines);
         if self.waiting.len() >= BUFFER_BYTES { self.write() } else { Ok(()) }
     }
 

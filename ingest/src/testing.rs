@@ -10,6 +10,10 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
+use futures_executor::block_on;
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+
 use crate::kafka::{Admin, ClientSettings, TopicSpec};
 use crate::source::now;
 
@@ -165,6 +169,39 @@ impl Broker {
         let made = Admin::new(&self.settings()).and_then(|admin| admin.create(&spec));
         made.unwrap_or_else(|error| panic!("{error}"));
         name
+    }
+
+    /// Takes a topic away, with all that is in it.
+    ///
+    /// # Panics
+    ///
+    /// Where the broker refuses.
+    #[expect(clippy::panic, reason = "in a test a panic is how a failure is reported")]
+    pub fn delete(&self, topic: &str) {
+        let deleted = block_on(self.admin().delete_topics(&[topic], &AdminOptions::new()));
+        if let Err(error) = deleted.map(|results| results.into_iter().collect::<Result<Vec<_>, _>>()) {
+            panic!("{error}");
+        }
+    }
+
+    /// Gives a topic this setting; all others are as the broker has them by default.
+    ///
+    /// # Panics
+    ///
+    /// Where the broker refuses.
+    #[expect(clippy::panic, reason = "in a test a panic is how a failure is reported")]
+    pub fn configure(&self, topic: &str, name: &str, value: &str) {
+        let resource = ResourceSpecifier::Topic(topic);
+        let alter = AlterConfig::new(resource).set(name, value);
+        let altered = block_on(self.admin().alter_configs([&alter], &AdminOptions::new()));
+        if let Err(error) = altered.map(|results| results.into_iter().collect::<Result<Vec<_>, _>>()) {
+            panic!("{error}");
+        }
+    }
+
+    #[expect(clippy::panic, reason = "in a test a panic is how a failure is reported")]
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.settings().client(&[], &[]).create().unwrap_or_else(|error| panic!("{error}"))
     }
 }
 

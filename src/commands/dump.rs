@@ -1,4 +1,5 @@
-//! `driftline dump`: the records of a topic, as they are and with their positions, for `driftline replay`.
+//! `driftline dump`: the records of a topic, as they are and with their positions, for `driftline replay`; or the control
+//! log of a run over files.
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
@@ -9,12 +10,16 @@ use driftline_ingest::kafka::{Admin, ClientSettings, Reader, Start, Until};
 use driftline_ingest::{Polled, Source, TopicPartition, dump};
 
 use super::CommandError;
+use crate::run::local;
 
 /// `driftline dump`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    topic: Topic,
+    topic: Option<Topic>,
+    /// The state folder of a run over files, instead of a topic: its control log is written, a record a line.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["Topic", "values"])]
+    state: Option<PathBuf>,
     /// Where to write; `-` is standard output.
     #[arg(long, default_value = "-")]
     out: PathBuf,
@@ -64,18 +69,32 @@ impl Topic {
     }
 }
 
-/// Writes all committed records that the topic has now.
+/// Writes all committed records that the topic has now, or the control log of a run over files.
 ///
 /// # Errors
 ///
 /// [`CommandError`] where the topic is not there, cannot be read, or the output not be written.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
-    let (settings, partitions) = args.topic.open()?;
     if args.out == Path::new("-") {
-        return write(args, &settings, &partitions, out);
+        return dump(args, out);
     }
     let mut file = std::fs::File::create(&args.out).map_err(|error| CommandError::file("create", &args.out, &error))?;
-    write(args, &settings, &partitions, &mut file)
+    dump(args, &mut file)
+}
+
+fn dump(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
+    match (&args.topic, &args.state) {
+        (Some(topic), _) => {
+            let (settings, partitions) = topic.open()?;
+            write(args, &settings, &partitions, out)
+        }
+        (None, Some(folder)) => {
+            let mut out = BufWriter::new(out);
+            local::read(folder)?.control_log(|line| out.write_all(line).and_then(|()| out.write_all(b"\n")))??;
+            Ok(out.flush()?)
+        }
+        (None, None) => Err(CommandError::Usage("give --kafka and --topic, or --state".to_owned())),
+    }
 }
 
 fn write(

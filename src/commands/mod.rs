@@ -66,7 +66,7 @@ impl From<driftline_ingest::SourceError> for CommandError {
 
 impl From<driftline_ingest::kafka::KafkaError> for CommandError {
     fn from(error: driftline_ingest::kafka::KafkaError) -> Self {
-        match error.is_retriable() || error.is_unreleased() {
+        match error.is_retriable() || error.is_unreleased() || error.is_refused() {
             true => Self::Interrupted(error.to_string()),
             false => Self::Failed(error.to_string()),
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use driftline_core::Limits;
 use secrecy::ExposeSecret;
@@ -10,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use super::document::Document;
 use super::output::{Alerts, DeadLetters};
 use super::problem::Problem;
-use super::service::Metrics;
+use super::service::{Metrics, Watchdog};
 use super::source::{Librdkafka, Source};
 use super::{Config, Slack, identities};
 
@@ -86,7 +87,7 @@ fn source(source: &Source, document: &Document<'_>, found: &mut Vec<Problem>) {
                 found.push(document.error("source.files.paths", "is empty; name at least one file"));
             }
             for (i, path) in files.paths.iter().enumerate() {
-                if !path.contains(['*', '?', '[']) && !Path::new(path).exists() {
+                if path != "-" && !path.contains(['*', '?', '[']) && !Path::new(path).exists() {
                     found.push(document.error(&format!("source.files.paths[{i}]"), format!("`{path}` does not exist")));
                 }
             }
@@ -216,6 +217,7 @@ fn service(config: &Config, document: &Document<'_>, found: &mut Vec<Problem>) {
     if config.instance.id.as_deref().is_some_and(|id| id.trim().is_empty()) {
         found.push(document.error("instance.id", "is empty; leave it out for a random one"));
     }
+    watchdog(config, document, found);
     if config.metrics.top_agents > Metrics::MAX_TOP_AGENTS {
         let message = format!("is {}; give at most {}", config.metrics.top_agents, Metrics::MAX_TOP_AGENTS);
         found.push(document.error("metrics.top_agents", message));
@@ -227,6 +229,31 @@ fn service(config: &Config, document: &Document<'_>, found: &mut Vec<Problem>) {
         if !identities.path.is_dir() {
             let message = format!("`{}` is not a folder", identities.path.display());
             found.push(document.error("identities.path", message));
+        }
+    }
+}
+
+/// librdkafka's `max.poll.interval.ms` where nothing is set.
+const MAX_POLL_INTERVAL_MS: u64 = 300_000;
+
+fn watchdog(config: &Config, document: &Document<'_>, found: &mut Vec<Problem>) {
+    let Watchdog { scoring, commit, partition, sink, hung } = config.watchdog;
+    let all = [("scoring", scoring), ("commit", commit), ("partition", partition), ("sink", sink), ("hung", hung)];
+    for (name, _) in all.iter().filter(|(_, patience)| patience.is_zero()) {
+        found.push(document.error(&format!("watchdog.{name}"), "is 0; give a time, as in 30s"));
+    }
+    if hung < scoring {
+        found.push(
+            document.error("watchdog.hung", "is less than watchdog.scoring: a restart would come before the warning"),
+        );
+    }
+    if let Source::Kafka(source) = &config.source {
+        let set = source.librdkafka.0.get("max.poll.interval.ms").and_then(|set| set.expose_secret().parse().ok());
+        let millis = set.unwrap_or(MAX_POLL_INTERVAL_MS);
+        if scoring >= Duration::from_millis(millis) {
+            let message =
+                format!("is not less than max.poll.interval.ms ({millis} ms): the partitions go to others first");
+            found.push(document.warning("watchdog.scoring", message));
         }
     }
 }

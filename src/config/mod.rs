@@ -44,7 +44,7 @@ pub use detection::Detection;
 pub use output::{Alerts, DeadLetters, FilePath, KafkaTopic, Slack, Stdout};
 pub use problem::{ConfigError, Gravity, Problem};
 pub use rate::{ParseRateError, Rate};
-pub use service::{Http, Identities, Instance, Log, LogFormat, Metrics};
+pub use service::{Http, Identities, Instance, Log, LogFormat, Metrics, Watchdog};
 pub use source::{FileSource, KafkaSource, Key, Librdkafka, Partitioner, Source};
 
 use document::Document;
@@ -83,6 +83,9 @@ pub struct Config {
     /// What is counted for Prometheus beyond the fixed set.
     #[serde(default)]
     pub metrics: Metrics,
+    /// How long something may stand still before it is told.
+    #[serde(default)]
+    pub watchdog: Watchdog,
 }
 
 impl Config {

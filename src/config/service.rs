@@ -75,13 +75,54 @@ pub struct Instance {
     /// Its name in the consumer group and in transactions; no two running instances share it. Where absent, a random
     /// one is kept in the state folder.
     pub id: Option<String>,
-    /// The folder of what this instance keeps.
+    /// The folder of what this instance keeps. Over files, the database of position, state, control log and alerts is in it.
     pub state: PathBuf,
 }
 
 impl Default for Instance {
     fn default() -> Self {
         Self { id: None, state: PathBuf::from("driftline-state") }
+    }
+}
+
+/// How long something may stand still before it is told. Machine time; no alert depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Watchdog {
+    /// The scoring thread does not come round: `/readyz` says so. Past librdkafka's `max.poll.interval.ms` (five minutes)
+    /// its partitions go to others; this is to be well below.
+    #[serde(with = "friendly")]
+    #[schemars(with = "String")]
+    pub scoring: Duration,
+    /// A commit does not end: `/readyz` says so.
+    #[serde(with = "friendly")]
+    #[schemars(with = "String")]
+    pub commit: Duration,
+    /// A partition has more to read, and its position does not move: `/readyz` says so.
+    #[serde(with = "friendly")]
+    #[schemars(with = "String")]
+    pub partition: Duration,
+    /// Alerts wait for a sink, and none goes out: `/readyz` says so.
+    #[serde(with = "friendly")]
+    #[schemars(with = "String")]
+    pub sink: Duration,
+    /// The scoring thread does not come round for so long that it will not any more: `/healthz` fails, so that whoever
+    /// looks after the process starts it anew. A commit that is waited for is no such case.
+    #[serde(with = "friendly")]
+    #[schemars(with = "String")]
+    pub hung: Duration,
+}
+
+impl Default for Watchdog {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            scoring: seconds(30),
+            commit: seconds(30),
+            partition: seconds(60),
+            sink: seconds(300),
+            hung: seconds(600),
+        }
     }
 }
 

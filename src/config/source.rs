@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub enum Source {
     /// A Kafka topic, read as a member of a consumer group.
     Kafka(KafkaSource),
-    /// Files, read from their beginning to their end.
+    /// Files, read to their end. What they have come to is kept in the state folder, and gone on with.
     Files(FileSource),
 }
 
@@ -81,7 +81,7 @@ impl KafkaSource {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileSource {
-    /// Paths, in which `*` and `?` stand for parts of names.
+    /// Paths, in which `*` and `?` stand for parts of names; `-` is standard input.
     pub paths: Vec<String>,
     /// The format of the records.
     #[serde(default = "native")]

@@ -8,24 +8,32 @@ mod changelog;
 mod commits;
 mod committer;
 mod control_log;
+mod files;
 mod identity_folder;
 mod instance;
 pub(crate) mod ledger;
+pub(crate) mod local;
 #[cfg(test)]
 mod model;
+mod outage;
 mod owner;
 mod scorer;
 mod service;
 mod shared;
 mod sinks;
 mod takeover;
+mod watchdog;
 
 pub use service::run;
 
+use std::sync::Arc;
+
+use driftline_core::{Alert, ControlRecord, Timestamp};
+use driftline_detectors::state::StateRecord;
 use driftline_ingest::TopicPartition;
 use driftline_ingest::kafka::OutRecord;
 
-use driftline_core::Alert;
+use crate::store::Place;
 
 /// What came of batches: it is committed whole or not at all.
 #[derive(Debug, Default)]
@@ -38,6 +46,23 @@ pub struct Work {
     pub records: Vec<OutRecord>,
     /// Dead letters for a file, as lines.
     pub dead_letter_lines: Vec<u8>,
+    /// What is kept in a database where there is no Kafka.
+    pub kept: Kept,
+    /// About how much memory what came of batches takes, in bytes.
+    pub bytes: usize,
+}
+
+/// What a topic takes where there is Kafka.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// Control records that were made.
+    pub control: Vec<ControlRecord>,
+    /// The state that has changed.
+    pub state: Vec<StateRecord>,
+    /// How far files were read.
+    pub input: Vec<(Arc<str>, Place)>,
+    /// The highest event time.
+    pub highest: Timestamp,
 }
 
 impl Work {
@@ -47,6 +72,7 @@ impl Work {
             && self.alerts.is_empty()
             && self.records.is_empty()
             && self.dead_letter_lines.is_empty()
+            && self.kept.control.is_empty()
     }
 
     /// Takes up what came of later batches.
@@ -57,6 +83,9 @@ impl Work {
                 None => self.positions.push((partition, offset)),
             }
         }
+        // An alert is about as large as the records that it quotes.
+        self.bytes += later.dead_letter_lines.len() + 2048 * later.alerts.len();
+        self.bytes += later.records.iter().map(|record| record.value.as_ref().map_or(0, Vec::len)).sum::<usize>();
         self.alerts.extend(later.alerts);
         self.records.extend(later.records);
         self.dead_letter_lines.extend(later.dead_letter_lines);

@@ -18,6 +18,7 @@ use super::Work;
 use super::changelog::Changelog;
 use super::commits::Commits;
 use super::control_log::{ControlLog, positions};
+use super::files::KeptFiles;
 use super::identity_folder::IdentityFolder;
 use super::ledger::Ledger;
 use super::owner::{Owner, Placement, Reading, Taken};
@@ -28,13 +29,14 @@ use super::takeover::{Ready, Takeovers};
 use crate::commands::CommandError;
 use crate::config::{Key, Source as SourceConfig};
 use crate::intake::{Counts, Rules};
+use crate::store::Resumed;
 
 /// How long a poll waits where there is nothing to read.
 const POLL: Duration = Duration::from_millis(100);
 /// What is not part of the stream is looked after this often: metrics, identity documents, sinks.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// Records that wait to be written, past which the commit before is waited for.
-const MOST_PENDING: usize = 200_000;
+/// Records that wait to be written, and what they take in bytes, past which the commit before is waited for.
+const MOST_PENDING: (usize, usize) = (200_000, 64 << 20);
 /// What a rebalance waits for at most: all partitions of this member stand still until it has given up what it is asked for.
 const GIVING_UP: Duration = Duration::from_secs(10);
 /// A member learns by its next heartbeat that another has taken its name.
@@ -48,14 +50,21 @@ pub enum Input {
     /// Topics, shared with other instances.
     Kafka(Box<KafkaSource>),
     /// Files, which nobody else reads.
-    Files(FileSource),
+    Files(Box<KeptFiles>),
 }
 
 impl Input {
     fn source(&mut self) -> &mut dyn Source {
         match self {
             Self::Kafka(source) => &mut **source,
-            Self::Files(source) => source,
+            Self::Files(files) => files.source(),
+        }
+    }
+
+    fn poll(&mut self, timeout: Duration) -> Result<Polled, CommandError> {
+        match self {
+            Self::Kafka(source) => Ok(source.poll(timeout)?),
+            Self::Files(files) => files.poll(timeout),
         }
     }
 
@@ -105,17 +114,20 @@ pub struct Scorer<'s> {
 }
 
 impl<'s> Scorer<'s> {
-    /// Joins the group, or opens the files.
+    /// Joins the group; or opens the files, of which `resumed` is what they have come to.
     ///
     /// # Errors
     ///
     /// [`CommandError`] where the source, or a topic that goes with it, is not to be had.
-    pub fn new(service: &'s Service, commits: Commits) -> Result<Self, CommandError> {
+    pub fn new(service: &'s Service, commits: Commits, resumed: Option<Resumed>) -> Result<Self, CommandError> {
         let config = &service.config;
         let settings = config.settings();
         let decoder =
             decoder::by_name(config.source.format()).map_err(|error| CommandError::Usage(error.to_string()))?;
         let usage = |error: driftline_ingest::FileError| CommandError::Usage(error.to_string());
+        let mut resumed = resumed.unwrap_or_default();
+        let places = std::mem::take(&mut resumed.input);
+        let mut next = BTreeMap::new();
         let (input, topics) = match (&config.source, &service.kafka) {
             (SourceConfig::Kafka(source), Some(client)) => {
                 let topics = Topics::open(source, client, service.writer_of(source))?;
@@ -129,7 +141,11 @@ impl<'s> Scorer<'s> {
                 (Input::Kafka(Box::new(KafkaSource::open(client, &group)?)), Some(topics))
             }
             (SourceConfig::Files(source), _) => {
-                (Input::Files(FileSource::open(&source.paths, FileOptions::default()).map_err(usage)?), None)
+                next.extend(places.iter().map(|(file, place)| {
+                    (TopicPartition { topic: file.clone(), partition: 0 }, place.next.cast_signed())
+                }));
+                let files = FileSource::open(&source.paths, FileOptions::default()).map_err(usage)?;
+                (Input::Files(Box::new(KeptFiles::new(files, places))), None)
             }
             (SourceConfig::Kafka(_), None) => return Err(CommandError::Failed("no broker is configured".to_owned())),
         };
@@ -139,8 +155,8 @@ impl<'s> Scorer<'s> {
             input,
             topics,
             owners: BTreeMap::new(),
-            next: BTreeMap::new(),
-            conductor: Conductor::default(),
+            next,
+            conductor: resumed.conductor,
             identities: config.identities.as_ref().map(IdentityFolder::new),
             work: Work::default(),
             commits,
@@ -150,10 +166,12 @@ impl<'s> Scorer<'s> {
         };
         if scorer.topics.is_none() {
             // Files are one partition, and there is nobody to share them with.
-            let engine = Engine::new(scorer.conductor.world().clone());
-            scorer.own(0, engine, Timestamp::MIN);
+            let engine = resumed.engines.pop().unwrap_or_default();
+            service.metrics.restored.inc_by(engine.len() as u64);
+            scorer.own(0, engine, resumed.progress.highest());
             scorer.next.insert(TopicPartition::new("files", 0), 0);
             scorer.lead(&settings)?;
+            service.readiness.restore("start");
         }
         Ok(scorer)
     }
@@ -167,7 +185,12 @@ impl<'s> Scorer<'s> {
     pub fn run(&mut self, halted: &dyn Fn() -> bool, sinks: &Sinks) -> Result<(), CommandError> {
         let mut housekeeping = Instant::now();
         while !halted() {
-            match self.input.source().poll(POLL)? {
+            self.service.pulse.beat();
+            let is_full = self.is_full();
+            // Where no more can be held, nothing more is read. The group gives the partitions to others where that lasts for
+            // longer than `max.poll.interval.ms`.
+            let waits = is_full && !self.commits.wait_until(Instant::now() + POLL);
+            match if waits { Polled::Idle } else { self.input.poll(POLL)? } {
                 Polled::Records(batches) => {
                     let started = Instant::now();
                     self.take(batches);
@@ -189,7 +212,7 @@ impl<'s> Scorer<'s> {
                 Polled::Finished => break,
             }
             self.finish_take_overs()?;
-            if self.commits.is_due(!self.work.alerts.is_empty()) || self.work.records.len() > MOST_PENDING {
+            if self.commits.is_due(!self.work.alerts.is_empty()) || (is_full && !waits) {
                 self.commit();
             }
             if housekeeping.elapsed() >= HOUSEKEEPING {
@@ -201,10 +224,17 @@ impl<'s> Scorer<'s> {
                 self.report(sinks);
             }
         }
+        self.service.pulse.rest();
         self.commit();
         self.commits.wait();
         self.report(sinks);
         Ok(())
+    }
+
+    /// Whether there is as much to commit as can be held.
+    fn is_full(&self) -> bool {
+        let (records, bytes) = MOST_PENDING;
+        self.work.records.len() + self.work.alerts.len() > records || self.work.bytes > bytes
     }
 
     /// Ends scoring; the member leaves its group when what this returns is dropped.
@@ -426,6 +456,11 @@ impl<'s> Scorer<'s> {
             // member.
             work.positions = self.next.iter().map(|(partition, next)| (partition.clone(), *next)).collect();
         }
+        if let (Input::Files(files), Some(owner)) = (&mut self.input, self.owners.get_mut(&0)) {
+            work.kept.state = owner.engine.take_changes();
+            work.kept.input = files.places(&self.next);
+            work.kept.highest = owner.highest;
+        }
         self.commits.begin((work, self.input.membership()));
         // What was begun before has been committed.
         if let Some(topics) = &mut self.topics {
@@ -470,11 +505,17 @@ impl<'s> Scorer<'s> {
         if newest > Timestamp::MIN {
             metrics.event_time_delay.set(driftline_ingest::now().since(newest) as f64 / 1000.0);
         }
+        let mut behind = Vec::new();
         for (partition, next) in &self.next {
             if let Some(end) = self.input.source().log_end(partition) {
                 metrics.set_lag(&partition.topic, partition.partition, (end.offset - next).max(0));
+                let stopped = self.owners.get(&partition.partition).is_some_and(|owner| owner.is_stopped(partition));
+                if !end.reached && !stopped {
+                    behind.push((partition.clone(), *next));
+                }
             }
         }
+        self.service.pulse.behind(behind.into_iter());
         if let Some(topics) = &mut self.topics {
             topics.takeovers.report(metrics, &self.service.readiness);
         }

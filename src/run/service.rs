@@ -4,10 +4,10 @@
 //! group has moved on without this member, or a commit whose outcome is not known. Then what was not committed is
 //! dropped and another session begins. So there is one way to recover, and it is the one that every start takes.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use driftline_alerting::log::AlertLog;
 use driftline_ingest::kafka::{Admin, ClientSettings, TopicSpec};
@@ -15,15 +15,19 @@ use driftline_ingest::kafka::{Admin, ClientSettings, TopicSpec};
 use super::commits::Commits;
 use super::committer::{Committer, Outlet};
 use super::instance::{self, Instance};
+use super::local::Local;
+use super::outage::Outage;
 use super::scorer::Scorer;
 use super::sinks::Sinks;
+use super::watchdog::{Pulse, Watchdog};
 use crate::commands::CommandError;
 use crate::config::{Alerts, Config, KafkaSource, Source as SourceConfig};
 use crate::http::{Readiness, Server};
 use crate::metrics::Metrics;
+use crate::store::{self, Resumed};
 
-/// What is between two sessions, so that a broker that refuses is not asked without a pause.
-const PAUSE: Duration = Duration::from_secs(1);
+/// A session that was so long has gone well: what ends it is another outage than the one before.
+const LONG: Duration = Duration::from_secs(60);
 
 /// What all sessions share.
 pub struct Service {
@@ -37,6 +41,8 @@ pub struct Service {
     pub metrics: Arc<Metrics>,
     /// What is told to `/readyz`.
     pub readiness: Readiness,
+    /// What the watchdog looks at.
+    pub pulse: Arc<Pulse>,
 }
 
 /// Runs the stream processor until it is told to stop, or the files are read.
@@ -49,8 +55,9 @@ pub fn run(config: Config, stop: &Arc<AtomicBool>) -> Result<(), CommandError> {
     let instance = instance::take(config.instance.id.as_deref(), &config.instance.state)?;
     let metrics = Arc::new(Metrics::new(config.metrics.top_agents));
     let readiness = Readiness::default();
+    let liveness = Readiness::default();
     readiness.degrade("start", "not all parts are up yet");
-    let server = Server::start(config.http.listen, metrics.clone(), readiness.clone())
+    let server = Server::start(config.http.listen, metrics.clone(), readiness.clone(), liveness.clone())
         .map_err(|error| CommandError::Usage(error.to_string()))?;
     tracing::info!(instance = instance.id, address = %server.address(), "started");
 
@@ -58,22 +65,9 @@ pub fn run(config: Config, stop: &Arc<AtomicBool>) -> Result<(), CommandError> {
         SourceConfig::Kafka(kafka) => Some(ClientSettings::new(&kafka.bootstrap, kafka.librdkafka.0.clone())?),
         SourceConfig::Files(_) => None,
     };
-    let service = Service { config, kafka, instance, metrics, readiness };
-    service.make_topics()?;
-    let sinks = Sinks::start(&service.config, service.kafka.as_ref())?;
-    let outcome = loop {
-        match service.session(stop, &sinks) {
-            Err(CommandError::Interrupted(why)) if !stop.load(Ordering::Relaxed) => {
-                tracing::warn!("{why}; going on from what was committed");
-                service.metrics.restarts.inc();
-                service.readiness.degrade("start", why);
-                // Nothing comes from this channel but the time.
-                let _ = crossbeam_channel::after(PAUSE).recv();
-            }
-            outcome => break outcome,
-        }
-    };
-    sinks.stop();
+    let pulse = Arc::default();
+    let service = Service { config, kafka, instance, metrics, readiness, pulse };
+    let outcome = service.work(stop, liveness);
     drop(server);
     outcome?;
     tracing::info!("stopped");
@@ -81,15 +75,64 @@ pub fn run(config: Config, stop: &Arc<AtomicBool>) -> Result<(), CommandError> {
 }
 
 impl Service {
+    /// Sessions, one after the other, and the sinks and the watchdog beside them.
+    fn work(&self, stop: &Arc<AtomicBool>, liveness: Readiness) -> Result<(), CommandError> {
+        let sinks = self.persist(stop, || {
+            self.make_topics()?;
+            Sinks::start(&self.config, self.kafka.as_ref())
+        })?;
+        let Some(sinks) = sinks else { return Ok(()) };
+        let statuses = sinks.statuses().map(|(name, status)| (name.to_owned(), status.clone())).collect();
+        let (patience, told) = (self.config.watchdog, (self.readiness.clone(), liveness));
+        let watchdog = Watchdog::start(patience, self.pulse.clone(), statuses, self.metrics.clone(), told)
+            .map_err(|error| CommandError::Failed(format!("cannot start a thread: {error}")))?;
+        let outcome = self.persist(stop, || {
+            self.session(stop, &sinks).inspect_err(|error| {
+                if let CommandError::Interrupted(_) = error {
+                    self.metrics.restarts.inc();
+                }
+            })
+        });
+        drop(watchdog);
+        sinks.stop();
+        outcome.map(drop)
+    }
+
+    /// Does something again and again until nothing comes between; `None` where the process is to stop before.
+    fn persist<T>(
+        &self,
+        stop: &Arc<AtomicBool>,
+        mut act: impl FnMut() -> Result<T, CommandError>,
+    ) -> Result<Option<T>, CommandError> {
+        let mut outage = Outage::new("start", &self.readiness, &self.metrics, stop);
+        while !stop.load(Ordering::Relaxed) {
+            let began = Instant::now();
+            match act() {
+                Err(CommandError::Interrupted(why)) => {
+                    if began.elapsed() >= LONG {
+                        // It has worked in between.
+                        outage = Outage::new("start", &self.readiness, &self.metrics, stop);
+                    }
+                    outage.wait(&why)?;
+                }
+                outcome => return outcome.map(Some),
+            }
+        }
+        // What was not committed is left to the next start.
+        Ok(None)
+    }
+
     /// One session, from what was committed on.
-    fn session(&self, stop: &AtomicBool, sinks: &Sinks) -> Result<(), CommandError> {
+    fn session(&self, stop: &Arc<AtomicBool>, sinks: &Sinks) -> Result<(), CommandError> {
         let (commits, taken, done) = Commits::new();
+        let (outlet, resumed) = self.outlet()?;
         let committer = Committer {
-            outlet: self.outlet()?,
-            log: self.alert_log()?,
+            outlet,
+            alerts: self.alert_log()?,
             dead_letters: self.dead_letter_file()?,
             metrics: self.metrics.clone(),
-            readiness: self.readiness.clone(),
+            pulse: self.pulse.clone(),
+            outage: Outage::new("commit", &self.readiness, &self.metrics, stop),
         };
         let failed = Arc::new(AtomicBool::new(false));
         let committing = {
@@ -99,9 +142,10 @@ impl Service {
                 .spawn(move || committer.run(&taken, &done).inspect_err(|_| failed.store(true, Ordering::Relaxed)))
                 .map_err(|error| CommandError::Failed(format!("cannot start a thread: {error}")))?
         };
-        let mut scorer = Scorer::new(self, commits)?;
+        let mut scorer = Scorer::new(self, commits, resumed)?;
         let halted = || stop.load(Ordering::Relaxed) || failed.load(Ordering::Relaxed);
         let outcome = scorer.run(&halted, sinks);
+        self.pulse.rest();
         let mut input = Some(scorer.end());
         if outcome.is_err() {
             // Nobody shall wait for this member: a commit that hangs may do so for long.
@@ -136,12 +180,38 @@ impl Service {
         Ok(())
     }
 
-    fn outlet(&self) -> Result<Outlet, CommandError> {
+    fn outlet(&self) -> Result<(Outlet, Option<Resumed>), CommandError> {
         let (Some(settings), SourceConfig::Kafka(kafka)) = (&self.kafka, &self.config.source) else {
-            return Ok(Outlet::Local);
+            let (mut local, resumed) = Local::open(&self.config.instance.state)?;
+            self.deliver(&mut local)?;
+            return Ok((Outlet::Local(Box::new(local)), Some(resumed)));
         };
         let id = self.writer_of(kafka);
-        Ok(Outlet::Kafka { settings: settings.clone(), writer: None, id, alerts: self.alerts_topic().map(Arc::from) })
+        let alerts = self.alerts_topic().map(Arc::from);
+        Ok((Outlet::Kafka { settings: settings.clone(), writer: None, id, alerts }, None))
+    }
+
+    /// Has the files hold what the last commit has said, where it was not written any more.
+    fn deliver(&self, local: &mut Local) -> Result<(), CommandError> {
+        let (alerts, dead_letters) = local.said()?;
+        let write = |path: &Path, lines: &[u8]| {
+            // It passes once there is room again.
+            store::deliver(path, lines)
+                .map_err(|error| CommandError::Interrupted(format!("cannot write to {}: {error}", path.display())))
+        };
+        match &self.config.alerts {
+            Alerts::File(file) => write(&file.path, &alerts)?,
+            Alerts::Stdout(_) => {
+                let mut log = AlertLog::stdout();
+                let written = log.append_lines(&alerts).and_then(|()| log.sync());
+                written.map_err(|error| CommandError::Failed(error.to_string()))?;
+            }
+            Alerts::Kafka(_) => {}
+        }
+        if let Some(file) = &self.config.dead_letters.file {
+            write(&file.path, &dead_letters)?;
+        }
+        Ok(())
     }
 
     /// The transactional id of this instance.
@@ -157,19 +227,18 @@ impl Service {
     }
 
     fn alert_log(&self) -> Result<Option<AlertLog>, CommandError> {
-        let failed = |error: driftline_alerting::log::LogError| CommandError::Failed(error.to_string());
         match &self.config.alerts {
             Alerts::Kafka(_) => Ok(None),
-            Alerts::File(file) => AlertLog::file(&file.path).map(Some).map_err(failed),
+            Alerts::File(file) => log_file(&file.path).map(Some),
             Alerts::Stdout(_) => Ok(Some(AlertLog::stdout())),
         }
     }
 
-    fn dead_letter_file(&self) -> Result<Option<std::fs::File>, CommandError> {
-        let open = |path: &PathBuf| {
-            let file = std::fs::File::options().create(true).append(true).open(path);
-            file.map_err(|error| CommandError::file("open", path, &error))
-        };
-        self.config.dead_letters.file.as_ref().map(|file| open(&file.path)).transpose()
+    fn dead_letter_file(&self) -> Result<Option<AlertLog>, CommandError> {
+        self.config.dead_letters.file.as_ref().map(|file| log_file(&file.path)).transpose()
     }
+}
+
+fn log_file(path: &Path) -> Result<AlertLog, CommandError> {
+    AlertLog::file(path).map_err(|error| CommandError::Failed(error.to_string()))
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use driftline_core::{Alert, ControlRecord};
+use driftline_core::{Alert, ControlRecord, Timestamp};
 use driftline_detectors::state::StateRecord;
 use serde::{Deserialize, Serialize};
 
-use super::database::{ALERTS, CONTROL, INPUT, META, PROGRESS_KEY, STATE, Store, json};
+use super::database::{ALERTS, CONTROL, INPUT, META, OUTBOX, PROGRESS_KEY, STATE, Store, json};
 use super::error::StoreError;
 use super::passed::Place;
 
@@ -29,6 +29,13 @@ pub struct Progress {
     pub dead_letters: u64,
 }
 
+impl Progress {
+    /// The highest event time so far; [`Timestamp::MIN`] before any.
+    pub fn highest(&self) -> Timestamp {
+        Timestamp::from_millis(self.highest).unwrap_or(Timestamp::MIN)
+    }
+}
+
 /// What goes into a commit.
 pub struct Commit<'c> {
     /// How far it has come, these alerts included.
@@ -41,6 +48,9 @@ pub struct Commit<'c> {
     pub state: &'c [Vec<StateRecord>],
     /// Alerts that were raised, in order.
     pub alerts: &'c [Alert],
+    /// Lines that go to files once they are committed, by file: they take the place of those of the commit before, which
+    /// have been written.
+    pub outbox: &'c [(&'static str, &'c [u8])],
 }
 
 impl Store {
@@ -82,6 +92,12 @@ impl Store {
                 let mut line = json(alert)?;
                 line.push(b'\n');
                 alerts.insert(number, &*line)?;
+            }
+            if !commit.outbox.is_empty() {
+                let mut outbox = transaction.open_table(OUTBOX)?;
+                for (file, lines) in commit.outbox {
+                    outbox.insert(*file, *lines)?;
+                }
             }
         }
         Ok(transaction.commit()?)

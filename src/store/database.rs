@@ -20,6 +20,7 @@ pub(super) const INPUT: TableDefinition<'_, &str, (u64, u128)> = TableDefinition
 pub(super) const CONTROL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("control");
 pub(super) const STATE: TableDefinition<'_, (u16, &[u8]), &[u8]> = TableDefinition::new("state");
 pub(super) const ALERTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("alerts");
+pub(super) const OUTBOX: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("outbox");
 
 const FORMAT_KEY: &str = "format";
 const ARGUMENTS_KEY: &str = "arguments";
@@ -34,22 +35,22 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database in a folder, after verifying all of it; makes both where they are not there.
+    /// Opens the database of a name in a folder, after verifying all of it; makes both where they are not there, with the
+    /// control records that everything begins with.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where it cannot be opened or is not of a replay with these arguments that began with these control
-    /// records.
-    pub fn open(folder: &Path, arguments: &Arguments, begun: &[ControlRecord]) -> Result<Self, StoreError> {
+    /// [`StoreError`] where it cannot be opened or was made with other arguments.
+    pub fn open(folder: &Path, name: &str, arguments: &Arguments, begun: &[ControlRecord]) -> Result<Self, StoreError> {
         let system = |path: &Path| {
             let path = path.to_owned();
             move |source| StoreError::System { path, source }
         };
         fs::create_dir_all(folder).map_err(system(folder))?;
         let lock = lock(folder)?;
-        let path = folder.join("replay.redb");
+        let path = folder.join(name);
         if !path.try_exists().map_err(system(&path))? {
-            let unfinished = folder.join("replay.redb.new");
+            let unfinished = folder.join(format!("{name}.new"));
             // A database that was begun and never finished may lie there.
             File::create(&unfinished).map_err(system(&unfinished))?;
             make(&unfinished, arguments, begun).map_err(|error| StoreError::of(unfinished.clone(), error))?;
@@ -59,18 +60,26 @@ impl Store {
         }
         let opened = builder().open(&path).map_err(|error| StoreError::of(path.clone(), error.into()))?;
         let store = Self { database: opened, path, _lock: lock };
-        store.must_be_of(arguments, begun)?;
+        store.must_be_of(arguments)?;
         Ok(store)
     }
 
-    fn must_be_of(&self, arguments: &Arguments, begun: &[ControlRecord]) -> Result<(), StoreError> {
+    fn must_be_of(&self, arguments: &Arguments) -> Result<(), StoreError> {
         let format = self.meta(FORMAT_KEY)?;
         if format != FORMAT.to_string().as_bytes() {
             let found = String::from_utf8_lossy(&format).into_owned();
             return Err(StoreError::Format { path: self.path.clone(), found, known: FORMAT });
         }
         let then: Arguments = self.json(&self.meta(ARGUMENTS_KEY)?)?;
-        arguments.must_be(&then, self.path.clone())?;
+        arguments.must_be(&then, self.path.clone())
+    }
+
+    /// Compares the control records that everything began with.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Begun`] names the first that is different.
+    pub fn must_have_begun_with(&self, begun: &[ControlRecord]) -> Result<(), StoreError> {
         for record in begun {
             let now = serde_json::to_vec(record).map_err(|error| self.damaged(error))?;
             if self.control(record.number)?.is_none_or(|then| then != now) {
@@ -140,6 +149,7 @@ fn make(path: &Path, arguments: &Arguments, begun: &[ControlRecord]) -> Result<(
         transaction.open_table(INPUT)?;
         transaction.open_table(STATE)?;
         transaction.open_table(ALERTS)?;
+        transaction.open_table(OUTBOX)?;
     }
     transaction.commit()?;
     Ok(database.close()?)

@@ -9,9 +9,7 @@ use crate::commands::CommandError;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The system refuses: no room, no permission, a broken disk.
-    #[error(
-        "the state in {path}: {source}; what was committed holds: once this is put right, the same command goes on there"
-    )]
+    #[error("the state in {path}: {source}; what was committed holds: once this is put right, it is gone on with")]
     System {
         /// The file or folder.
         path: PathBuf,
@@ -19,13 +17,13 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Another process is at it.
-    #[error("the state in {folder} is in use by another process: wait for it, or give another --state folder")]
+    #[error("the state in {folder} is in use by another process: wait for it, or give another state folder")]
     InUse {
         /// The folder.
         folder: PathBuf,
     },
     /// The database is not as it was written, or is none.
-    #[error("the state in {path} is damaged ({reason}): remove that file, and the replay starts anew")]
+    #[error("the state in {path} is damaged ({reason}): remove that file to start anew")]
     Damaged {
         /// The database.
         path: PathBuf,
@@ -35,7 +33,7 @@ pub enum StoreError {
     /// The database is of another version of the program.
     #[error(
         "the state in {path} has format {found}, and this program reads format {known}: use the program that wrote it, or \
-         give another --state folder to start anew"
+         give another state folder to start anew"
     )]
     Format {
         /// The database.
@@ -47,7 +45,7 @@ pub enum StoreError {
     },
     /// The state is that of another replay.
     #[error(
-        "the state in {path} is of a replay {then}, and this one is {now}: give the same arguments, or another --state \
+        "the state in {path} is of a replay {then}, and this one is {now}: give the same arguments, or another state \
          folder to start anew"
     )]
     Arguments {
@@ -61,7 +59,7 @@ pub enum StoreError {
     /// Identity documents have changed, or the program's own settings.
     #[error(
         "the state in {path} was begun with other identity documents or settings ({which}): restore them, or give another \
-         --state folder to start anew"
+         state folder to start anew"
     )]
     Begun {
         /// The database.
@@ -72,7 +70,7 @@ pub enum StoreError {
     /// The input is not what was replayed.
     #[error(
         "{file}: the lines before {line} are not those that the state was made from: restore the file, or give another \
-         --state folder to start anew"
+         state folder to start anew"
     )]
     InputChanged {
         /// The file.
@@ -83,7 +81,7 @@ pub enum StoreError {
     /// The input, or an output, has less than was accounted for.
     #[error(
         "{file}: is gone or ends before {place}, up to where the state accounts for it: restore the file, or give another \
-         --state folder to start anew"
+         state folder to start anew"
     )]
     Shorter {
         /// The file.

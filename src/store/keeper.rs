@@ -16,6 +16,7 @@ use super::database::Store;
 use super::error::StoreError;
 use super::passed::Passed;
 
+const DATABASE: &str = "replay.redb";
 /// A commit comes this often.
 const INTERVAL: Duration = Duration::from_secs(2);
 
@@ -66,7 +67,8 @@ impl Keeper {
         engines: u16,
         most: u64,
     ) -> Result<(Self, Conductor, Vec<Engine>), StoreError> {
-        let store = Store::open(folder, arguments, begun)?;
+        let store = Store::open(folder, DATABASE, arguments, begun)?;
+        store.must_have_begun_with(begun)?;
         let resumed = store.resume(begun, engines)?;
         let keeper = Self {
             store,
@@ -84,7 +86,7 @@ impl Keeper {
 
     /// The highest event time, as of the last commit.
     pub fn highest(&self) -> Timestamp {
-        Timestamp::from_millis(self.progress.highest).unwrap_or(Timestamp::MIN)
+        self.progress.highest()
     }
 
     /// How far all runs have come, as of the last commit.
@@ -170,6 +172,7 @@ impl Keeper {
             control: &self.control,
             state: &state,
             alerts: &self.alerts,
+            outbox: &[],
         })?;
         self.progress = progress;
         self.control.clear();

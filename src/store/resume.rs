@@ -8,11 +8,12 @@ use driftline_detectors::{Conductor, Engine};
 use redb::{ReadableDatabase, ReadableTable};
 
 use super::commit::Progress;
-use super::database::{ALERTS, CONTROL, INPUT, PROGRESS_KEY, STATE, Store};
+use super::database::{ALERTS, CONTROL, INPUT, OUTBOX, PROGRESS_KEY, STATE, Store};
 use super::error::StoreError;
 use super::passed::Place;
 
 /// What the last commit has left.
+#[derive(Default)]
 pub struct Resumed {
     /// How far it had come.
     pub progress: Progress,
@@ -49,6 +50,36 @@ impl Store {
     pub fn alerts<E>(&self, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<Result<(), E>, StoreError> {
         let mut read = || -> Result<Result<(), E>, redb::Error> {
             for row in self.database.begin_read()?.open_table(ALERTS)?.iter()? {
+                if let Err(error) = each(row?.1.value()) {
+                    return Ok(Err(error));
+                }
+            }
+            Ok(Ok(()))
+        };
+        read().map_err(|error| self.explain(error))
+    }
+
+    /// The lines of the last commit for a file.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where they cannot be read.
+    pub fn outbox(&self, file: &str) -> Result<Vec<u8>, StoreError> {
+        let read = || -> Result<Vec<u8>, redb::Error> {
+            let outbox = self.database.begin_read()?.open_table(OUTBOX)?;
+            Ok(outbox.get(file)?.map(|lines| lines.value().to_vec()).unwrap_or_default())
+        };
+        read().map_err(|error| self.explain(error))
+    }
+
+    /// Hands over the line of every control record, in order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::alerts`].
+    pub fn control_log<E>(&self, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<Result<(), E>, StoreError> {
+        let mut read = || -> Result<Result<(), E>, redb::Error> {
+            for row in self.database.begin_read()?.open_table(CONTROL)?.iter()? {
                 if let Err(error) = each(row?.1.value()) {
                     return Ok(Err(error));
                 }

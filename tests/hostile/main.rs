@@ -6,6 +6,7 @@
 
 mod arbitrary;
 mod bombs;
+mod calendar;
 mod faults;
 mod files;
 mod future;

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use driftline_ingest::TopicPartition;
@@ -101,20 +102,9 @@ impl Stream {
         );
         std::fs::create_dir_all(self.path("identities")).unwrap();
         std::fs::write(&config, text).unwrap();
-        let mut child =
-            Command::new(PROGRAM).args(["run", "-c", config.to_str().unwrap()]).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = loop {
-            let line = lines.next().expect("it says where it listens before it ends").unwrap();
-            let log: Value = serde_json::from_str(&line).unwrap();
-            if let Some(address) = log.pointer("/fields/address").or(log.pointer("/address")) {
-                break address.as_str().unwrap().to_owned();
-            }
-        };
-        // The rest is kept from filling the pipe.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
-        self.watch.started(&address);
-        Instance { child, address }
+        let (instance, _) = Instance::start(&config);
+        self.watch.started(&instance.address);
+        instance
     }
 
     /// The values of a topic.
@@ -221,6 +211,23 @@ pub fn ids(alerts: &[Value]) -> Vec<String> {
 }
 
 impl Instance {
+    /// Starts it, and waits until it listens; with it come the lines that it says from then on, once it has ended.
+    pub fn start(config: &Path) -> (Self, JoinHandle<Vec<String>>) {
+        let mut child =
+            Command::new(PROGRAM).args(["run", "-c", config.to_str().unwrap()]).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = loop {
+            let line = lines.next().expect("it says where it listens before it ends").unwrap();
+            let log: Value = serde_json::from_str(&line).unwrap();
+            if let Some(address) = log.pointer("/fields/address").or(log.pointer("/address")) {
+                break address.as_str().unwrap().to_owned();
+            }
+        };
+        // The rest is kept from filling the pipe.
+        let rest = move || lines.map_while(Result::ok).inspect(|line| eprintln!("{line}")).collect();
+        (Self { child, address }, std::thread::spawn(rest))
+    }
+
     /// What it answers; nothing where it does not.
     pub fn get(&self, path: &str) -> String {
         get(&self.address, path).unwrap_or_default()

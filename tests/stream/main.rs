@@ -6,6 +6,7 @@ mod brokers;
 mod crashes;
 mod instance;
 mod load;
+mod outages;
 mod paused;
 mod rebalances;
 mod several;

@@ -15,6 +15,9 @@ use crate::source::TopicPartition;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Defaults that what is configured goes over.
+const DEFAULTS: &[(&str, &str)] = &[("socket.timeout.ms", "30000")];
+
 /// A topic to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicSpec {
@@ -41,7 +44,7 @@ impl Admin {
     ///
     /// [`KafkaError`] for settings that librdkafka does not take.
     pub fn new(settings: &ClientSettings) -> Result<Self, KafkaError> {
-        let client = settings.client(&[], &[]).create();
+        let client = settings.client(DEFAULTS, &[]).create();
         let client = client.map_err(|error| KafkaError::from_client("making a Kafka client", error))?;
         Ok(Self { settings: settings.clone(), client })
     }

@@ -68,6 +68,7 @@ impl KafkaError {
         match error {
             Client::ClientConfig(_, message, name, _) => Self::Setting { name, message },
             Client::Transaction(error) => Self::broker(doing, error.into()),
+            Client::AdminOp(code) => Self::broker(doing, Failure::of(code)),
             error => {
                 let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
                 let message = if code == Code::Fail { error.to_string() } else { code.to_string() };
@@ -85,6 +86,26 @@ impl KafkaError {
     /// name, which is to come back, is gone (`group.protocol=consumer`, after a crash).
     pub fn is_unreleased(&self) -> bool {
         matches!(self, Self::Broker { failure, .. } if failure.code == Code::UnreleasedInstanceId)
+    }
+
+    /// Whether somebody has to allow it first, or make a topic, which may be done while one waits.
+    pub fn is_refused(&self) -> bool {
+        let refusals = [
+            Code::UnknownTopic,
+            Code::UnknownTopicOrPartition,
+            Code::TopicAuthorizationFailed,
+            Code::GroupAuthorizationFailed,
+            Code::ClusterAuthorizationFailed,
+            Code::TransactionalIdAuthorizationFailed,
+        ];
+        matches!(self, Self::Broker { failure, .. } if refusals.contains(&failure.code))
+    }
+
+    /// Whether the group does not know the member in this standing (any more).
+    pub fn is_about_membership(&self) -> bool {
+        let refusals =
+            [Code::IllegalGeneration, Code::UnknownMemberId, Code::RebalanceInProgress, Code::FencedInstanceId];
+        matches!(self, Self::Broker { failure, .. } if refusals.contains(&failure.code))
     }
 
     /// Whether the client is of no use any more, and a new one is needed.

@@ -54,7 +54,7 @@ impl ClientSettings {
     }
 
     /// The settings of one client: `defaults` under what was given, `fixed` over it.
-    pub(super) fn client(&self, defaults: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientConfig {
+    pub(crate) fn client(&self, defaults: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("client.id", "driftline");
         for (name, value) in defaults {

@@ -44,15 +44,19 @@ pub enum CommitError {
     /// says so.
     #[error("the transaction was aborted: {0}")]
     Aborted(#[source] KafkaError),
-    /// As [`CommitError::Aborted`], because the broker will never take some of the records (they are too large for the
-    /// topic, or there is no such topic): to try again with them in is of no use.
-    #[error("the transaction was aborted because records of it are refused: {source}")]
+    /// As [`CommitError::Aborted`], because the broker does not take some of the records, and will not until somebody puts
+    /// it right.
+    #[error("{source}; {remedy}")]
     Refused {
         /// The first one of the records given that was refused. Records for one partition travel together and are refused
         /// together, so it may be another one's fault.
         index: usize,
         /// Why.
         source: KafkaError,
+        /// What is to be done.
+        remedy: &'static str,
+        /// Whether that can be done while this process waits.
+        can_pass: bool,
     },
     /// Another process writes under the same transactional id: this one was taken for dead, and must stop.
     #[error("another process has taken over as this instance: {0}")]
@@ -101,11 +105,13 @@ struct Fault {
     failure: Failure,
     /// The record at fault, if it was one.
     record: Option<usize>,
+    /// Whether it was refused here, before any broker saw it.
+    is_ours: bool,
 }
 
 impl Fault {
     fn new(doing: &str, failure: Failure) -> Self {
-        Self { doing: doing.to_owned(), failure, record: None }
+        Self { doing: doing.to_owned(), failure, record: None, is_ours: false }
     }
 }
 
@@ -200,7 +206,8 @@ impl TransactionalWriter {
                 Err(failed) => failed,
             };
             if error.rdkafka_error_code() != Some(Code::QueueFull) || Instant::now() >= deadline {
-                return Err(Fault { doing: writing(record), failure: failure(error), record: Some(index) });
+                let failure = failure(error);
+                return Err(Fault { doing: writing(record), failure, record: Some(index), is_ours: true });
             }
             // What is delivered in the meantime makes room.
             self.producer.poll(Duration::from_millis(1));
@@ -217,7 +224,7 @@ impl TransactionalWriter {
         match &delivered.failed {
             Some((index, failure)) => {
                 let doing = records.get(*index).map_or_else(String::new, writing);
-                Err(Fault { doing, failure: failure.clone(), record: Some(*index) })
+                Err(Fault { doing, failure: failure.clone(), record: Some(*index), is_ours: false })
             }
             None if delivered.confirmed < records.len() => {
                 Err(Fault::new("waiting for records to be written", Failure::of(Code::MessageTimedOut)))
@@ -232,7 +239,7 @@ impl TransactionalWriter {
 
     /// Ends the open transaction without effect, and says what that leaves to be done.
     fn abort(&self, fault: Fault) -> CommitError {
-        let Fault { doing, failure, record } = fault;
+        let Fault { doing, failure, record, is_ours } = fault;
         if failure.fatal {
             return unknown(&doing, failure);
         }
@@ -245,10 +252,10 @@ impl TransactionalWriter {
         if let Err(failure) = retry(deadline, |left| self.producer.abort_transaction(left)) {
             return unknown("aborting the transaction", failure);
         }
-        let never = is_the_records_fault(failure.code);
+        let refusal = refusal(failure.code, is_ours);
         let source = KafkaError::broker(doing, failure);
-        match record {
-            Some(index) if never => CommitError::Refused { index, source },
+        match (record, refusal) {
+            (Some(index), Some((remedy, can_pass))) => CommitError::Refused { index, source, remedy, can_pass },
             _ => CommitError::Aborted(source),
         }
     }
@@ -271,20 +278,25 @@ fn unknown(doing: &str, failure: Failure) -> CommitError {
     if fenced { CommitError::Fenced(source) } else { CommitError::Unknown(source) }
 }
 
-/// What the broker will say of the same record at any time.
-fn is_the_records_fault(code: Code) -> bool {
-    matches!(
-        code,
-        Code::MessageSizeTooLarge
-            | Code::InvalidMessageSize
-            | Code::InvalidMessage
-            | Code::InvalidRecord
-            | Code::InvalidTopic
-            | Code::UnknownTopic
-            | Code::UnknownTopicOrPartition
-            | Code::UnknownPartition
-            | Code::TopicAuthorizationFailed
-    )
+/// What is to be done about a record that is refused until somebody does it, and whether this process can wait for that.
+/// `None` for what is no refusal.
+fn refusal(code: Code, is_ours: bool) -> Option<(&'static str, bool)> {
+    Some(match code {
+        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
+            ("the topic is gone: make it again as it was", true)
+        }
+        Code::TopicAuthorizationFailed => ("allow this program's user to write to the topic (ACL)", true),
+        Code::MessageSizeTooLarge | Code::InvalidMessageSize if is_ours => {
+            ("raise `message.max.bytes` in source.kafka.librdkafka", false)
+        }
+        Code::MessageSizeTooLarge | Code::InvalidMessageSize => ("raise `max.message.bytes` of the topic", true),
+        Code::InvalidMessage | Code::InvalidRecord => {
+            ("the topic's own settings refuse it (a schema, a time that is too old): lift them", true)
+        }
+        Code::PolicyViolation => ("the cluster's policy refuses it: change the policy or the topic", true),
+        Code::InvalidTopic => ("give the topic a name that Kafka takes", false),
+        _ => return None,
+    })
 }
 
 /// Calls until it succeeds, fails for good, or the time is over.
@@ -320,4 +332,23 @@ fn offsets(positions: &[(TopicPartition, i64)], metadata: &str) -> Result<TopicP
         element.set_metadata(metadata);
     }
     Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_can_put_right_is_waited_for() {
+        for code in [Code::UnknownTopicOrPartition, Code::TopicAuthorizationFailed, Code::MessageSizeTooLarge] {
+            assert!(refusal(code, false).is_some_and(|(_, can_pass)| can_pass), "{code:?}");
+        }
+        // No broker has a say in these.
+        assert!(refusal(Code::MessageSizeTooLarge, true).is_some_and(|(_, can_pass)| !can_pass));
+        assert!(refusal(Code::InvalidTopic, false).is_some_and(|(_, can_pass)| !can_pass));
+        // And these are no refusals: they pass by themselves.
+        for code in [Code::NotEnoughReplicas, Code::MessageTimedOut, Code::BrokerTransportFailure] {
+            assert_eq!(refusal(code, false), None, "{code:?}");
+        }
+    }
 }

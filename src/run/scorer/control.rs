@@ -116,8 +116,9 @@ impl Scorer<'_> {
     fn decree(&mut self, mut record: ControlRecord) -> Result<(), CommandError> {
         record.positions = positions(&self.next);
         self.apply(&record, true)?;
-        if let Some(topics) = &self.topics {
-            self.work.records.push(topics.control_log.encode(&record));
+        match &self.topics {
+            Some(topics) => self.work.records.push(topics.control_log.encode(&record)),
+            None => self.work.kept.control.push(record),
         }
         Ok(())
     }

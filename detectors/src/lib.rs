@@ -15,6 +15,7 @@
 //! ```
 
 pub mod agent;
+mod arrivals;
 mod conductor;
 mod contribution;
 pub mod decision;
@@ -22,6 +23,7 @@ mod detector;
 mod engine;
 mod escalation;
 pub mod evidence;
+mod evicted;
 mod explain;
 mod finding;
 mod gamma_poisson;
@@ -43,7 +45,8 @@ pub use conductor::{Conductor, Control};
 pub use contribution::Contribution;
 pub use detector::{DETECTORS, Detector, Scene};
 pub use engine::{Counters, Engine, Scored};
+pub use evicted::{BackingError, BackingStore, Traffic};
 pub use finding::{DEVIATION, Finding, Techniques};
 pub use inventory::undecodable;
 pub use registry::{Registered, Registry};
-pub use world::{Coverage, OutOfOrder, World};
+pub use world::{Coverage, Flood, OutOfOrder, World};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use driftline_core::{Change, ControlRecord, Epoch, Settings, Timestamp};
+use driftline_core::{Change, ControlRecord, Epoch, Settings, TenantCounts, Timestamp};
 
 use crate::neighbours::Neighbours;
 use crate::registry::Registry;
@@ -19,6 +19,41 @@ pub struct Coverage {
     pub listed: u64,
     /// The epoch of that finding.
     pub listed_in: Option<u64>,
+    /// Events of agents that found no room.
+    pub flood: Flood,
+}
+
+/// Events of agents that found no room, and when that was told. One finding tells of a flood; another only once it has
+/// grown to twice what was told. It is over when none came for [`Flood::OVER_MILLIS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flood {
+    /// Events so far.
+    pub events: u64,
+    /// How many there were when it was last told.
+    pub told: u64,
+    /// The epoch in which it was.
+    pub told_in: Option<u64>,
+    /// End of the last epoch in which there were any.
+    last: Timestamp,
+}
+
+impl Flood {
+    /// A flood is over when none of its events came for so long, by the epochs' ends: a day.
+    pub const OVER_MILLIS: i64 = 24 * 3_600_000;
+
+    fn fold(&mut self, turned_away: u64, epoch: &Epoch) {
+        if turned_away == 0 {
+            return;
+        }
+        if epoch.until.since(self.last) > Self::OVER_MILLIS {
+            *self = Self::default();
+        }
+        self.last = epoch.until;
+        self.events = self.events.saturating_add(turned_away);
+        if self.events / 2 >= self.told {
+            (self.told, self.told_in) = (self.events, Some(epoch.number));
+        }
+    }
 }
 
 impl Coverage {
@@ -90,9 +125,18 @@ impl World {
             let tenant = coverage.entry(counts.tenant.clone()).or_default();
             tenant.registered += counts.registered;
             tenant.unregistered += counts.unregistered;
-            // One finding says that a tenant's agents are not registered; another only once there are twice as many.
+            tenant.flood.fold(counts.turned_away, epoch);
+            if counts.turned_away > 0 {
+                // They are of the flood, which is told of; a list of them would say nothing more.
+                tenant.listed = tenant.listed.max(tenant.unregistered);
+                continue;
+            }
+            // One finding says that a tenant's agents are not registered; another only once there are twice as many. Where
+            // nearly all are registered, so many new ones in an hour that not each was told of by itself.
             let is_news = tenant.unregistered > 0 && tenant.unregistered >= 2 * tenant.listed;
-            if is_news && tenant.share().is_some_and(|share| share < self.settings.registration_share) {
+            let are_many = counts.unregistered > TenantCounts::SAMPLE as u64;
+            let share = tenant.share().unwrap_or(1.0);
+            if if share < self.settings.registration_share { is_news } else { are_many } {
                 (tenant.listed, tenant.listed_in) = (tenant.unregistered, Some(epoch.number));
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use driftline_detectors::state::{Key, Kind, Section, StateError};
-use driftline_detectors::{Engine, World};
+use driftline_detectors::{BackingError, Engine, World};
 
 use crate::store::Store;
 use crate::stream::{Step, Stream};
@@ -23,7 +23,10 @@ fn records() -> BTreeMap<Vec<u8>, Vec<u8>> {
 }
 
 fn restore(records: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Engine, StateError> {
-    Engine::from_records(World::default(), records)
+    match Engine::from_records(World::default(), records) {
+        Err(BackingError::State(error)) => Err(error),
+        restored => Ok(restored.unwrap()),
+    }
 }
 
 #[test]

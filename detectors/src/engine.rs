@@ -320,8 +320,8 @@ impl Engine {
 
     /// Forgets what was said about places that agents have left.
     pub(crate) fn forget_places(&mut self) {
-        let timer = |(place, agent): (u32, &Box<AgentState>)| agent.timer.map(|due| Reverse((due, place)));
-        self.timers = (0..).zip(&self.agents).filter_map(timer).collect();
+        let due = self.agents.iter().map(|agent| agent.timer);
+        self.timers = (0..).zip(due).filter_map(|(place, due)| due.map(|due| Reverse((due, place)))).collect();
         if let Some(changes) = &mut self.changes {
             let listed = (0..).zip(&self.agents).filter(|(_, agent)| agent.changed.has(Changed::LISTED));
             changes.places = listed.map(|(place, _)| place).collect();

@@ -130,11 +130,14 @@ impl Evicted {
         };
         store.each(&mut |number, record| {
             let found = agents.add(number, &record, &mut |name| name.into());
-            whole(self, found.map_err(|error| match error {
-                // What a program wrote that is not this one, or did not write.
-                StateError::Body { .. } | StateError::Incomplete { .. } => error.into(),
-                _ => BackingError::of_store(error),
-            })?);
+            whole(
+                self,
+                found.map_err(|error| match error {
+                    // What a program wrote that is not this one, or did not write.
+                    StateError::Body { .. } | StateError::Incomplete { .. } => error.into(),
+                    _ => BackingError::of_store(error),
+                })?,
+            );
             Ok(())
         })?;
         agents.end()?;

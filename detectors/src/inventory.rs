@@ -54,8 +54,8 @@ fn flood(counts: &TenantCounts, epoch: &Epoch, world: &World) -> Option<Alert> {
         severity: Severity::High,
         title: format!("{} events came from new agents that there is no room for", flood.events),
         summary: "Made-up agent ids look like this. Agents known before keep their baselines; those beyond the limits are \
-                  scored against the fleet, forgotten, and told of here alone. It is told again when there are twice as \
-                  many."
+                  scored against the fleet, forgotten, and told of here alone. It is told again when a day has passed and \
+                  there are ten times as many."
             .to_owned(),
         recommendation: "Find the producer that makes the ids up; if the fleet really grows like this, register its \
                          agents, or raise limits.new_agents_per_hour or limits.agents_per_tenant.",

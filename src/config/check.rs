@@ -158,15 +158,8 @@ fn detection(config: &Config, document: &Document<'_>, found: &mut Vec<Problem>)
 }
 
 fn limits(limits: &Limits, document: &Document<'_>, found: &mut Vec<Problem>) {
-    let Limits {
-        record_bytes,
-        depth,
-        string_bytes,
-        keys_per_agent,
-        agents_per_tenant,
-        new_agents_per_hour,
-        tenants,
-    } = *limits;
+    let Limits { record_bytes, depth, string_bytes, keys_per_agent, agents_per_tenant, new_agents_per_hour, tenants } =
+        *limits;
     let positive = [
         ("record_bytes", record_bytes),
         ("depth", depth),

@@ -15,6 +15,7 @@ use super::changelog::Changelog;
 use super::commits::Commits;
 use super::control_log::{ControlLog, positions};
 use super::identity_folder::IdentityFolder;
+use super::memory::Memory;
 use super::owner::{Owner, Placement, Reading, Taken};
 use super::service::Service;
 use super::sinks::Sinks;
@@ -93,6 +94,7 @@ pub struct Scorer<'s> {
     commits: Commits,
     /// Control records there were when the last commit began.
     committing: u64,
+    memory: Memory,
     counts: Counts,
     /// Events scored, in the order of [`OUTCOMES`].
     outcomes: [u64; 3],
@@ -138,6 +140,7 @@ impl<'s> Scorer<'s> {
             work: Work::default(),
             commits,
             committing: 0,
+            memory: Memory::new(&config.instance),
             counts: Counts::default(),
             outcomes: [0; 3],
         };
@@ -182,7 +185,9 @@ impl<'s> Scorer<'s> {
                 Polled::Finished => break,
             }
             self.finish_take_overs()?;
-            if self.commits.is_due(!self.work.alerts.is_empty()) || self.work.records.len() > MOST_PENDING {
+            self.must_be_whole()?;
+            let is_due = self.commits.is_due(!self.work.alerts.is_empty());
+            if is_due || self.work.records.len() > MOST_PENDING || self.memory.is_crowded(self.resident()) {
                 self.commit();
             }
             if housekeeping.elapsed() >= HOUSEKEEPING {
@@ -197,7 +202,20 @@ impl<'s> Scorer<'s> {
         self.commit();
         self.commits.wait();
         self.report(sinks);
-        Ok(())
+        self.must_be_whole()
+    }
+
+    /// Whether all agents that were heard of have come back from where they were.
+    fn must_be_whole(&self) -> Result<(), CommandError> {
+        match self.owners.values().find_map(|owner| owner.engine.failure()) {
+            Some(failure) => Err(CommandError::Interrupted(failure.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// Agents in memory.
+    fn resident(&self) -> usize {
+        self.owners.values().map(|owner| owner.engine.resident()).sum()
     }
 
     /// Ends scoring; the member leaves its group when what this returns is dropped.
@@ -228,7 +246,7 @@ impl<'s> Scorer<'s> {
             }
         }
         match &mut self.topics {
-            Some(topics) => topics.takeovers.begin(assignments),
+            Some(topics) => topics.takeovers.begin(assignments, &self.memory, self.owners.len()),
             None => Ok(()),
         }
     }
@@ -499,7 +517,7 @@ impl<'s> Scorer<'s> {
 
     /// Begins to commit what came of everything so far: positions, alerts, and the state that they leave.
     fn commit(&mut self) {
-        if self.work.is_empty() {
+        if self.work.is_empty() || self.must_be_whole().is_err() {
             return;
         }
         let mut work = std::mem::take(&mut self.work);
@@ -516,6 +534,7 @@ impl<'s> Scorer<'s> {
                 let positions = positions.map(|(partition, next)| (partition.to_string(), *next)).collect();
                 work.records.extend(topics.changelog.records(place, changes, agents, control, positions));
             }
+            self.memory.make_room(self.owners.values_mut(), &self.service.metrics, &self.service.readiness);
             // All of them, so that nothing is ever committed without the broker asking whether we still are a member.
             work.positions =
                 self.next.iter().filter(|(_, next)| **next > 0).map(|(p, next)| (p.clone(), *next)).collect();
@@ -556,7 +575,17 @@ impl<'s> Scorer<'s> {
             metrics.sessions_judged.inc_by(now.sessions - before.sessions);
             metrics.limit_hits("keys_per_agent").inc_by(now.keys_turned_away - before.keys_turned_away);
             metrics.limit_hits("agents_per_tenant").inc_by(now.agents_turned_away - before.agents_turned_away);
+            metrics
+                .limit_hits("new_agents_per_hour")
+                .inc_by(now.new_agents_turned_away - before.new_agents_turned_away);
+            metrics.limit_hits("tenants").inc_by(now.tenants_turned_away - before.tenants_turned_away);
+            metrics.limit_hits("name_bytes").inc_by(now.names_turned_away - before.names_turned_away);
+            let (now, before) = (owner.engine.traffic(), owner.moved);
+            owner.moved = now;
+            metrics.evicted.inc_by(now.evicted - before.evicted);
+            metrics.fetched.inc_by(now.fetched - before.fetched);
         }
+        metrics.agents_in_memory.set(i64::try_from(self.resident()).unwrap_or(i64::MAX));
         let held: usize = self.owners.values().map(|owner| owner.engine.len()).sum();
         metrics.agents.set(i64::try_from(held).unwrap_or(i64::MAX));
         metrics.watermark.set(self.conductor.world().clock.millis() as f64 / 1000.0);

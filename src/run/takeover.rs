@@ -10,12 +10,14 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use driftline_core::ControlRecord;
+use driftline_detectors::state::Restoring;
 use driftline_detectors::{Conductor, Control, Engine, OutOfOrder, World};
 use driftline_ingest::{Assignment, TopicPartition};
 
 use super::changelog::{Progress, StateTopic};
 use super::control_log::ControlTopic;
 use super::ledger::Ledger;
+use super::memory::Memory;
 use crate::commands::CommandError;
 use crate::http::Readiness;
 use crate::metrics::Metrics;
@@ -94,12 +96,13 @@ impl Takeovers {
         }
     }
 
-    /// Begins to take partitions over, as many at a time as there are cores: each holds a buffer of what it reads.
+    /// Begins to take partitions over, as many at a time as there are cores: each holds a buffer of what it reads, and of
+    /// its agents as many as there is memory for beside those of the `owned` partitions that are here.
     ///
     /// # Errors
     ///
     /// [`CommandError`] where there are no threads to be had.
-    pub fn begin(&mut self, assignments: Vec<Assignment>) -> Result<(), CommandError> {
+    pub fn begin(&mut self, assignments: Vec<Assignment>, memory: &Memory, owned: usize) -> Result<(), CommandError> {
         if self.under_way.is_empty() {
             let now = Instant::now();
             self.told = Told { began: now, last: now, records: 0, counted: 0 };
@@ -114,6 +117,7 @@ impl Takeovers {
             .thread_name(|i| format!("restore-{i}"))
             .build()
             .map_err(|error| CommandError::Failed(format!("cannot start threads: {error}")))?;
+        let room = memory.share(owned + self.under_way.len() + places.len());
         for (place, assignments) in places {
             self.numbers += 1;
             let number = self.numbers;
@@ -121,8 +125,9 @@ impl Takeovers {
             let (state, control, arrived) = (self.state.clone(), self.control.clone(), self.arrivals.0.clone());
             {
                 let (progress, assignments) = (progress.clone(), assignments.clone());
+                let restoring = Engine::restore(World::default()).with_backing_store(memory.store(), room);
                 threads.spawn_fifo(move || {
-                    let ready = restore(place, assignments, &state, &control, &progress);
+                    let ready = restore(place, assignments, restoring, &state, &control, &progress);
                     // The session may have ended.
                     let _ = arrived.send((place, number, ready));
                 });
@@ -241,6 +246,7 @@ impl Takeovers {
 fn restore(
     place: i32,
     assignments: Vec<Assignment>,
+    restoring: Restoring,
     state: &StateTopic,
     control: &ControlTopic,
     progress: &Progress,
@@ -249,11 +255,11 @@ fn restore(
     // A partition that nothing was read from has no writer's name beside it.
     let writers = assignments.iter().map(|assignment| assignment.metadata.as_str());
     let writer = writers.clone().find(|writer| !writer.is_empty()).unwrap_or_default();
-    let Some(restored) = state.restore(place, writer, progress)? else { return Ok(None) };
+    let Some(restored) = state.restore(place, writer, restoring, progress)? else { return Ok(None) };
     let mut engine = restored.engine;
     let known = restored.ledger.as_ref().map_or(0, |ledger| ledger.control);
     let Some(conductor) = control.bring_up(&mut engine, known, &progress.is_over)? else { return Ok(None) };
-    let (agents, seconds) = (engine.len(), started.elapsed().as_secs_f64());
-    tracing::info!(partition = place, agents, seconds, "state was restored");
+    let (agents, in_memory, seconds) = (engine.len(), engine.resident(), started.elapsed().as_secs_f64());
+    tracing::info!(partition = place, agents, in_memory, seconds, "state was restored");
     Ok(Some(Ready { place, assignments, engine, ledger: restored.ledger, conductor }))
 }

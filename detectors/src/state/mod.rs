@@ -56,10 +56,10 @@ mod restore;
 mod value;
 pub(crate) mod wire;
 
+pub(crate) use agent::{put_section, records as agent_records};
 pub(crate) use changes::Changes;
 pub use error::{At, StateError};
 pub use key::{Entity, Key, Kind, Section};
-pub(crate) use agent::{put_section, records as agent_records};
 pub use restore::Restoring;
 pub use value::VERSION;
 

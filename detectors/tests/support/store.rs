@@ -28,12 +28,7 @@ impl Store {
         assert!(engine.take_changes().is_empty(), "nothing has changed since");
     }
 
-    /// The engine that was saved.
-    pub fn engine(&self, world: World) -> Engine {
-        Engine::from_records(world, &self.records).unwrap()
-    }
-
-    /// The same with so many agents in memory, and a store for all further ones.
+    /// The engine that was saved, with so many agents in memory, and a store for all further ones.
     pub fn engine_of(&self, world: World, room: usize) -> Engine {
         let mut restoring = Engine::restore(world).with_backing_store(Box::new(Backing::default()), room);
         for (key, value) in &self.records {
@@ -59,13 +54,14 @@ impl BackingStore for Backing {
     }
 
     fn get(&mut self, number: u64) -> Result<Vec<StateRecord>, BackingError> {
-        let all = self.0.iter().filter(|((under, _), _)| *under == number);
+        let all = self.0.range((number, Vec::new())..).take_while(|((under, _), _)| *under == number);
         Ok(all.map(|((_, key), value)| StateRecord { key: key.clone(), value: Some(value.clone()) }).collect())
     }
 
     fn each(&mut self, look: &mut dyn FnMut(u64, StateRecord) -> Result<(), BackingError>) -> Result<(), BackingError> {
-        let all = self.0.iter();
-        all.map(|((number, key), value)| (*number, StateRecord { key: key.clone(), value: Some(value.clone()) }))
+        self.0
+            .iter()
+            .map(|((number, key), value)| (*number, StateRecord { key: key.clone(), value: Some(value.clone()) }))
             .try_for_each(|(number, record)| look(number, record))
     }
 }

@@ -30,7 +30,8 @@ impl Stream {
         let config =
             Config { agents: 8, events: EVENTS, attacks: 10, seed, tenants, without_ids: 0.1, ..Config::default() };
         let mut simulation = Simulation::new(config).unwrap();
-        let limits = Limits { agents_per_tenant: room, keys_per_agent: 40, ..Limits::default() };
+        let new_agents_per_hour = if room < 10 { 1 } else { 1_000 };
+        let limits = Limits { agents_per_tenant: room, new_agents_per_hour, keys_per_agent: 40, ..Limits::default() };
         let settings = Settings { level: Some(0.3), limits, ..Settings::default() };
         let documents: Vec<_> = simulation.identities().collect();
         let mut stream = Self { settings, documents, steps: Vec::new() };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Instant;
 
-use driftline_core::{Alert, Change, IdentityDocument, Limits, Position, Settings, Timestamp};
+use driftline_core::{Alert, Change, GroupCounts, IdentityDocument, Limits, Position, Settings, Timestamp};
 use driftline_detectors::Conductor;
 use driftline_detectors::state::{Key, Kind, StateRecord};
 use driftline_ingest::{PartitionBatch, Record, Records, TopicPartition, decoder};
@@ -81,6 +81,8 @@ struct Outcome {
     alerts: Vec<Alert>,
     /// The state topic, compacted.
     state: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// What peer groups did, hour by hour.
+    groups: Vec<Vec<GroupCounts>>,
     series: usize,
     agents: usize,
     most_in_memory: usize,
@@ -151,6 +153,9 @@ impl Run {
             self.decree(clock.change);
             if self.conductor.hour_is_over() {
                 let epoch = self.conductor.epoch(self.owner.engine.take_contribution());
+                if let Change::Epoch { epoch } = &epoch.change {
+                    self.outcome.groups.push(epoch.groups.clone());
+                }
                 self.decree(epoch.change);
             }
         }
@@ -278,5 +283,6 @@ fn a_flood_of_made_up_agents_is_told_once_and_changes_nothing() {
         assert_eq!(flooded, quiet);
     }
     assert_eq!(others(&flooded).len(), others(&quiet).len());
+    assert!(flooded.groups == quiet.groups, "the flood has changed what agents are compared with");
     assert!(flooded.state == quiet.state, "the flood has changed the state of agents that were there before");
 }

@@ -114,7 +114,7 @@ proptest! {
     fn a_run_that_is_cut_shows_what_one_that_is_not_does(
         seed in 0u64..1_000,
         tenants in 1u64..3,
-        room in prop_oneof![Just(3usize), Just(1_000)],
+        room in prop_oneof![Just(3usize), Just(30), Just(1_000)],
         cuts in prop::collection::vec((any::<usize>(), cut()), 1..24),
     ) {
         let stream = Stream::new(seed, tenants, room);
@@ -138,8 +138,8 @@ fn the_streams_hold_all_that_an_engine_remembers() {
     assert!(scored > 4_000 && repeated > 50 && reused > 50 && late > 20 && keys > 20, "{:?}", whole.counters);
     assert!(agents == 0 && sessions > 300 && quarantined > 50, "{:?}", whole.counters);
     assert!(whole.alerts.len() > 200, "{} alerts", whole.alerts.len());
-    let crowded = run(&Stream::new(1, 2, 3), &[]).counters;
-    assert!(crowded[5] > 100 && crowded[8] > 100, "agents find no room: {crowded:?}");
+    assert!(run(&Stream::new(1, 2, 3), &[]).counters[5] > 100, "agents find no room");
+    assert!(run(&Stream::new(1, 2, 30), &[]).counters[8] > 5, "too many are new in an hour");
     for kind in [
         "denied_then_achieved",
         "self_grant",

@@ -42,6 +42,11 @@ impl Arrivals {
         is_room
     }
 
+    /// How many of a tenant's were let in in the hour that the last one came in.
+    pub fn of_tenant(&self, tenant: &str) -> u64 {
+        self.tenants.get(tenant).copied().unwrap_or(0)
+    }
+
     /// Has it count as changed.
     pub fn set_changed(&mut self) {
         self.changed = true;

@@ -52,17 +52,15 @@ impl Contribution {
         *self.group(tenant, group).keys.entry((dimension as u8, key)).or_default() += 1;
     }
 
-    /// An agent was seen for the first time; says whether it may be told of by itself. Past a sample of those without a
-    /// document, they are told of together, in the epoch.
-    pub(crate) fn agent_seen(&mut self, tenant: &Arc<str>, id: &str, registered: bool) -> bool {
+    /// An agent was seen for the first time.
+    pub(crate) fn agent_seen(&mut self, tenant: &Arc<str>, id: &str, registered: bool) {
         let counts = self.tenant(tenant);
         if registered {
             counts.registered += 1;
-            return true;
+        } else {
+            counts.unregistered += 1;
+            sample(&mut counts.sample, id);
         }
-        counts.unregistered += 1;
-        sample(&mut counts.sample, id);
-        counts.unregistered <= TenantCounts::SAMPLE as u64
     }
 
     /// An agent found no room.
@@ -178,7 +176,7 @@ mod tests {
             match act % 4 {
                 0 => contribution.agent_learned(&tenant, &group),
                 1 => contribution.category_learned(&tenant, &group, Dimension::Tool, key),
-                2 => drop(contribution.agent_seen(&tenant, &key.to_string(), key % 3 == 0)),
+                2 => contribution.agent_seen(&tenant, &key.to_string(), key % 3 == 0),
                 _ => contribution.agent_turned_away(&tenant),
             }
         }

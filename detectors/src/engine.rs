@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use driftline_core::{Alert, Event, Severity, Timestamp, key, truncate};
+use driftline_core::{Alert, Event, Severity, TenantCounts, Timestamp, key, truncate};
 use hashbrown::{HashMap, HashTable};
 
 use crate::agent::{AgentState, Changed};
@@ -274,8 +274,10 @@ impl Engine {
             agent.shadow_raised = true;
             return Err(agent);
         }
-        let by_itself = self.contribution.agent_seen(&tenant, id, registered);
-        agent.shadow_raised = !by_itself && self.world.is_registered(&tenant);
+        self.contribution.agent_seen(&tenant, id, registered);
+        // Past a sample, those without a document are told of together, in the epoch.
+        let are_many = self.arrivals.of_tenant(&tenant) > TenantCounts::SAMPLE as u64;
+        agent.shadow_raised = !registered && are_many && self.world.is_registered(&tenant);
         Ok(self.admit(agent))
     }
 

@@ -21,7 +21,7 @@ use driftline_core::{Outcome, Severity};
 use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, TextEncoder};
 
 pub use register::{Description, Kind};
-pub use top_agents::{Standing, TopAgents};
+pub use top_agents::{OTHER, Standing, TopAgents};
 
 use register::Register;
 
@@ -48,8 +48,14 @@ pub struct Metrics {
     pub unknown_fields: IntCounter,
     /// Sessions that were judged.
     pub sessions_judged: IntCounter,
-    /// Agents whose state is held.
+    /// Agents whose state is held, in memory or not.
     pub agents: IntGauge,
+    /// Agents whose state is in memory.
+    pub agents_in_memory: IntGauge,
+    /// Agents that went out of memory to the local store.
+    pub evicted: IntCounter,
+    /// Agents that came back from the local store.
+    pub fetched: IntCounter,
     /// The watermark, in Unix seconds.
     pub watermark: Gauge,
     /// How far the newest event time lies behind the machine's clock, in seconds.
@@ -115,7 +121,10 @@ impl Metrics {
             unknown_fields: r
                 .counter("unknown_fields_total", "Top-level fields of events that the contract does not know."),
             sessions_judged: r.counter("sessions_judged_total", "Sessions that were judged."),
-            agents: r.gauge("agents", "Agents whose state is held."),
+            agents: r.gauge("agents", "Agents whose state is held, in memory or not."),
+            agents_in_memory: r.gauge("agents_in_memory", "Agents whose state is in memory."),
+            evicted: r.counter("evicted_agents_total", "Agents that went out of memory to the local store."),
+            fetched: r.counter("fetched_agents_total", "Agents that came back from the local store."),
             watermark: r.seconds("watermark_timestamp_seconds", "The watermark, in Unix seconds."),
             event_time_delay: r
                 .seconds("event_time_delay_seconds", "How far the newest event time lies behind the machine's clock."),
@@ -147,7 +156,8 @@ impl Metrics {
             dead_letters: r.counters("dead_letters_total", "Records that could not be decoded, by why.", &["reason"]),
             limit_hits: r.counters(
                 "limit_hits_total",
-                "Times that a configured bound was reached, by its name under `limits`.",
+                "Times that a configured bound was reached, by its name under `limits`; `agents_in_memory`: that bound of the \
+                 instance could not be kept; `name_bytes`: names of tenant and agent of more than 1,024 bytes.",
                 &["limit"],
             ),
             findings: r.counters("findings_total", "What detectors found.", &["detector", "severity"]),
@@ -193,7 +203,8 @@ impl Metrics {
         self.dead_letters.with_label_values(&[reason])
     }
 
-    /// Times that a bound was reached, by its name in [`driftline_core::Limits`].
+    /// Times that a bound was reached, by its name in [`driftline_core::Limits`]; `agents_in_memory` where that bound of the
+    /// instance could not be kept, `name_bytes` for names of agents that are too long to be kept.
     pub fn limit_hits(&self, limit: &'static str) -> IntCounter {
         self.limit_hits.with_label_values(&[limit])
     }

@@ -180,7 +180,8 @@ pub struct TenantCounts {
     pub unregistered: u64,
     /// Some of these: the least ids, at most [`TenantCounts::SAMPLE`].
     pub sample: Vec<String>,
-    /// Agents that found no room ([`Limits::agents_per_tenant`]).
+    /// Events of agents that found no room ([`Limits::agents_per_tenant`], [`Limits::new_agents_per_hour`]). Of tenants that
+    /// are not kept they stand under the tenant without a name.
     pub turned_away: u64,
 }
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 /// Bounds on records and on what is kept of them.
 ///
 /// A record past `record_bytes`, `depth` or `string_bytes` is rejected: it goes to the dead letters with the bound as its
-/// reason. Past the other two nothing is rejected: the event is scored, but what would not fit is not learned, and a
-/// metric counts it.
+/// reason. Past the others nothing is rejected: the event is scored, but what would not fit is not learned, and a metric
+/// counts it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -21,6 +21,12 @@ pub struct Limits {
     pub keys_per_agent: usize,
     /// Agents that are kept for a tenant in one partition. Default 1,000,000.
     pub agents_per_tenant: usize,
+    /// Agents without an identity document that a tenant may bring to one partition in an hour of event time; all tenants
+    /// together may bring twice as many. Agents with a document are not counted. Default 20,000: a fleet of a million without
+    /// documents is known on twelve partitions within five hours, and made-up ids end there.
+    pub new_agents_per_hour: usize,
+    /// Tenants that are kept in one partition. Default 1,000.
+    pub tenants: usize,
 }
 
 impl Default for Limits {
@@ -31,6 +37,8 @@ impl Default for Limits {
             string_bytes: 64 << 10,
             keys_per_agent: 1024,
             agents_per_tenant: 1_000_000,
+            new_agents_per_hour: 20_000,
+            tenants: 1_000,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use driftline_core::{Categories, Event, HourCounts, Severity, Timestamp};
 
+use crate::engine::LONGEST_NAME;
 use crate::escalation::Denial;
 use crate::neighbours::group_key;
 use crate::rate::Hour;
@@ -138,7 +139,8 @@ impl AgentState {
     /// Sees to it that the agent is compared with the peers that its document, else its platform, names.
     pub fn regroup(&mut self, world: &World, event: &Event<'_>, names: &mut impl FnMut(&str) -> Arc<str>) {
         let declared = self.document(world).and_then(|document| document.peer_group());
-        let group = declared.as_deref().or(event.agent.platform.as_deref()).unwrap_or(crate::neighbours::FLEET);
+        let platform = event.agent.platform.as_deref().filter(|platform| platform.len() <= LONGEST_NAME);
+        let group = declared.as_deref().or(platform).unwrap_or(crate::neighbours::FLEET);
         if *self.group != *group || self.group_key == 0 {
             self.group = names(group);
             self.group_key = group_key(&self.tenant, group);

@@ -4,13 +4,15 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use driftline_core::{Alert, Event, Severity, Timestamp, key, truncate};
+use driftline_core::{Alert, Event, Severity, TenantCounts, Timestamp, key, truncate};
 use hashbrown::{HashMap, HashTable};
 
 use crate::agent::{AgentState, Changed};
+use crate::arrivals::Arrivals;
 use crate::conductor::Control;
 use crate::contribution::Contribution;
 use crate::detector::{DETECTORS, Scene};
+use crate::evicted::{Evicted, number_of};
 use crate::explain::{Actor, alert_of};
 use crate::finding::Finding;
 use crate::lexicon::Lexicon;
@@ -27,6 +29,11 @@ const HOUR_MILLIS: i64 = 3_600_000;
 /// Longest id of an event, in bytes, that is kept as it is. A state that grew with what producers call their events could
 /// grow past what its topic takes.
 const LONGEST_ID: usize = 256;
+/// With so many sessions learned, an agent is a peer to others: what they are compared with must not be made by ids that
+/// come once.
+const PEER: u32 = 2;
+/// Longest name, in bytes, of tenant and agent together that is kept, and of a peer group that an event names.
+pub(crate) const LONGEST_NAME: usize = 1024;
 
 /// What the engine has counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,6 +50,12 @@ pub struct Counters {
     pub keys_turned_away: u64,
     /// Events of agents that found no room ([`driftline_core::Limits::agents_per_tenant`]).
     pub agents_turned_away: u64,
+    /// Events of agents that came when there were too many new ones ([`driftline_core::Limits::new_agents_per_hour`]).
+    pub new_agents_turned_away: u64,
+    /// Events of tenants that found no room ([`driftline_core::Limits::tenants`]).
+    pub tenants_turned_away: u64,
+    /// Events of agents whose names are too long to be kept ([`LONGEST_NAME`]).
+    pub names_turned_away: u64,
     /// Sessions that have ended.
     pub sessions: u64,
     /// Of these, kept out of the baselines.
@@ -73,10 +86,13 @@ pub struct Engine {
     /// By tenant: agents held.
     pub(crate) tenants: HashMap<Arc<str>, usize>,
     pub(crate) groups: HashMap<Arc<str>, ()>,
+    /// Agents that are not in memory.
+    pub(crate) evicted: Evicted,
     /// Deadlines that may have moved later since; an agent has at most one that counts.
     timers: BinaryHeap<Reverse<(Timestamp, u32)>>,
     pub(crate) lexicon: Lexicon,
     pub(crate) contribution: Contribution,
+    pub(crate) arrivals: Arrivals,
     alerts: Vec<Alert>,
     counters: Counters,
     /// What has changed since it was last taken; `None` while nobody asks.
@@ -91,21 +107,14 @@ impl Engine {
 
     /// Scores an event against all that was learned before it, then learns from it.
     pub fn observe(&mut self, event: &Event<'_>) -> Scored {
-        let (place, mut stranger) = match self.place(event) {
-            Ok(place) => (place, None),
-            Err(tenant) => (u32::MAX, Some(Box::new(AgentState::new(tenant, event)))),
+        let place = match self.place(event) {
+            Ok(place) => place,
+            Err(stranger) => return self.score_stranger(stranger, event),
         };
-        let agent = match &mut stranger {
-            Some(agent) => agent,
-            None => &mut self.agents[place as usize],
-        };
-        if agent.timer.is_some_and(|due| due <= event.time) {
+        if self.agents[place as usize].timer.is_some_and(|due| due <= event.time) {
             self.settle(place, event.time);
         }
-        let agent = match &mut stranger {
-            Some(agent) => agent,
-            None => &mut self.agents[place as usize],
-        };
+        let agent = &mut self.agents[place as usize];
         let id = match agent.repeats.check(key(21, [&event.id, ""]), event.content) {
             Seen::Repeated => {
                 self.counters.repeated += 1;
@@ -132,11 +141,23 @@ impl Engine {
                 counters: &mut self.counters,
             },
         );
-        if stranger.is_none() {
-            self.set_timer(place);
-            self.note_change(place);
-        }
+        self.set_timer(place);
+        self.note_change(place);
         scored
+    }
+
+    /// Scores an event of an agent that there is no room for, against the fleet. Nothing is kept of it, and nothing said:
+    /// made-up ids are told of together ([`crate::inventory`]).
+    fn score_stranger(&mut self, mut agent: Box<AgentState>, event: &Event<'_>) -> Scored {
+        let id = truncate(&event.id, LONGEST_ID);
+        let mut nothing = Parts {
+            lexicon: &mut Lexicon::default(),
+            groups: &mut HashMap::new(),
+            contribution: &mut Contribution::default(),
+            alerts: &mut Vec::new(),
+            counters: &mut self.counters,
+        };
+        Self::score(&self.world, &mut agent, event, &id, &mut nothing)
     }
 
     /// Takes up a control record. Where it moves the clock, timers that fall due fire.
@@ -147,6 +168,7 @@ impl Engine {
         }
         let now = self.world.clock;
         let before = self.alerts.len();
+        self.fetch_due(now);
         while let Some(&Reverse((due, place))) = self.timers.peek()
             && due <= now
         {
@@ -176,6 +198,8 @@ impl Engine {
     pub fn take_contribution(&mut self) -> Contribution {
         let contribution = std::mem::take(&mut self.contribution);
         self.contribution.set_changed();
+        // Names that no agent bears any more; what was contributed bore them too.
+        self.groups.retain(|name, ()| Arc::strong_count(name) > 1);
         contribution
     }
 
@@ -184,43 +208,76 @@ impl Engine {
         self.counters
     }
 
-    /// Agents held.
+    /// Agents that it knows, in memory or not.
     pub fn len(&self) -> usize {
-        self.agents.len()
+        self.agents.len() + self.evicted.agents()
     }
 
-    /// Whether it holds no agent.
+    /// Whether it knows no agent.
     pub fn is_empty(&self) -> bool {
-        self.agents.is_empty()
+        self.len() == 0
     }
 
-    /// The agents, in the order in which they came to be held: by the first event of each, or as they were restored.
+    /// The agents in memory. As long as none was evicted they are in the order of the first event of each, or as they
+    /// were restored.
     pub fn agents(&self) -> impl Iterator<Item = &AgentState> {
         self.agents.iter().map(Box::as_ref)
     }
 
-    /// Bytes that it holds, about: agents, the index to them, timers and names.
+    /// Bytes that it holds in memory, about: agents, the index to them, timers and names.
     pub fn bytes(&self) -> usize {
         self.agents.iter().map(|agent| agent.bytes() + size_of::<Box<AgentState>>()).sum::<usize>()
             + self.places.capacity() * (size_of::<u32>() + 1)
             + self.timers.capacity() * size_of::<Reverse<(Timestamp, u32)>>()
             + self.lexicon.heap_bytes()
+            + self.evicted.bytes()
     }
 
-    fn place(&mut self, event: &Event<'_>) -> Result<u32, Arc<str>> {
-        let (tenant, id) = (event.tenant.as_str(), event.agent.id.as_str());
-        if let Some(place) = self.find(tenant, id) {
+    fn place(&mut self, event: &Event<'_>) -> Result<u32, Box<AgentState>> {
+        match self.find(&event.tenant, &event.agent.id) {
+            Some(place) => Ok(place),
+            None => self.take_in(event),
+        }
+    }
+
+    /// The place of an agent that is not in memory: it comes back, or it is new. Where there is no room for it, it itself.
+    #[cold]
+    fn take_in(&mut self, event: &Event<'_>) -> Result<u32, Box<AgentState>> {
+        let (name, id) = (event.tenant.as_str(), event.agent.id.as_str());
+        if self.fetch(number_of(name, id))
+            && let Some(place) = self.find(name, id)
+        {
             return Ok(place);
         }
-        let tenant = intern(&mut self.tenants, tenant);
-        let held = self.tenants.get(&tenant).copied().unwrap_or_default();
-        if held >= self.world.settings.limits.agents_per_tenant || self.agents.len() >= u32::MAX as usize - 1 {
-            self.counters.agents_turned_away += 1;
-            self.contribution.agent_turned_away(&tenant);
-            return Err(tenant);
-        }
+        let limits = &self.world.settings.limits;
+        let known = self.tenants.get_key_value(name).map(|(name, &held)| (name.clone(), held));
+        let (tenant, held) = known.unwrap_or_else(|| (name.into(), 0));
         let mut agent = Box::new(AgentState::new(tenant.clone(), event));
-        self.contribution.agent_seen(&tenant, id, agent.document(&self.world).is_some());
+        let registered = agent.document(&self.world).is_some();
+        let hour = self.world.clock.floor(HOUR_MILLIS);
+        let full = if name.len() + id.len() > LONGEST_NAME {
+            Some(&mut self.counters.names_turned_away)
+        } else if held == 0 && self.tenants.len() >= limits.tenants {
+            Some(&mut self.counters.tenants_turned_away)
+        } else if held >= limits.agents_per_tenant || self.len() >= u32::MAX as usize - 1 {
+            Some(&mut self.counters.agents_turned_away)
+        } else if !registered && !self.arrivals.admit(hour, &tenant, limits.new_agents_per_hour) {
+            Some(&mut self.counters.new_agents_turned_away)
+        } else {
+            None
+        };
+        if let Some(turned_away) = full {
+            *turned_away += 1;
+            // Of tenants that are not kept nothing is kept under their own name.
+            let tenant = if held == 0 { "".into() } else { tenant };
+            self.contribution.agent_turned_away(&tenant);
+            agent.shadow_raised = true;
+            return Err(agent);
+        }
+        self.contribution.agent_seen(&tenant, id, registered);
+        // Past a sample, those without a document are told of together, in the epoch.
+        let are_many = self.arrivals.of_tenant(&tenant) > TenantCounts::SAMPLE as u64;
+        agent.shadow_raised = !registered && are_many && self.world.is_registered(&tenant);
         Ok(self.admit(agent))
     }
 
@@ -230,7 +287,7 @@ impl Engine {
             let agent = &self.agents[place as usize];
             *agent.id == *id && *agent.tenant == *tenant
         };
-        self.places.find(key(22, [tenant, id]), is_it).copied()
+        self.places.find(number_of(tenant, id), is_it).copied()
     }
 
     /// Takes in an agent that is not held yet, among its tenant's.
@@ -241,12 +298,36 @@ impl Engine {
 
     /// Gives an agent a place.
     pub(crate) fn index(&mut self, agent: Box<AgentState>) -> u32 {
-        let hash = |agent: &AgentState| key(22, [&agent.tenant, &agent.id]);
+        let hash = |agent: &AgentState| number_of(&agent.tenant, &agent.id);
         let (place, hash_of_it) = (self.agents.len() as u32, hash(&agent));
         self.agents.push(agent);
         let agents = &self.agents;
         self.places.insert_unique(hash_of_it, place, |&place| hash(&agents[place as usize]));
         place
+    }
+
+    /// Takes an agent out of its place, into which the last one moves; [`Engine::forget_places`] is to follow.
+    pub(crate) fn remove(&mut self, place: u32) -> Box<AgentState> {
+        let agent = self.agents.swap_remove(place as usize);
+        if let Ok(entry) = self.places.find_entry(number_of(&agent.tenant, &agent.id), |&known| known == place) {
+            entry.remove();
+        }
+        if let Some(moved) = self.agents.get(place as usize) {
+            let last = self.agents.len() as u32;
+            let known = self.places.find_mut(number_of(&moved.tenant, &moved.id), |&known| known == last);
+            known.into_iter().for_each(|known| *known = place);
+        }
+        agent
+    }
+
+    /// Forgets what was said about places that agents have left.
+    pub(crate) fn forget_places(&mut self) {
+        let due = self.agents.iter().map(|agent| agent.timer);
+        self.timers = (0..).zip(due).filter_map(|(place, due)| due.map(|due| Reverse((due, place)))).collect();
+        if let Some(changes) = &mut self.changes {
+            let listed = (0..).zip(&self.agents).filter(|(_, agent)| agent.changed.has(Changed::LISTED));
+            changes.places = listed.map(|(place, _)| place).collect();
+        }
     }
 
     fn score(world: &World, agent: &mut AgentState, event: &Event<'_>, id: &str, parts: &mut Parts<'_>) -> Scored {
@@ -423,9 +504,6 @@ fn raise(
 
 /// Adds what a session used to its agent's baseline, and what is new of it to the next epoch.
 fn learn(session: &Session, agent: &mut AgentState, world: &World, parts: &mut Parts<'_>) {
-    if agent.sessions_learned == 0 {
-        parts.contribution.agent_learned(&agent.tenant, &agent.group);
-    }
     agent.sessions_learned = agent.sessions_learned.saturating_add(1);
     agent.version_sessions = agent.version_sessions.saturating_add(1);
     agent.changed.set(Changed::BASELINE);
@@ -442,8 +520,16 @@ fn learn(session: &Session, agent: &mut AgentState, world: &World, parts: &mut P
         }
         let new = counts.learn(key, 1);
         // Single resources are too many to tell everybody of: peers are known by their families.
-        if new && dimension != Dimension::Resource {
+        if new && dimension != Dimension::Resource && agent.sessions_learned > PEER {
             parts.contribution.category_learned(&agent.tenant, &agent.group, dimension, key);
+        }
+    }
+    if agent.sessions_learned == PEER {
+        parts.contribution.agent_learned(&agent.tenant, &agent.group);
+        for (dimension, counts) in [(Dimension::Tool, &agent.tools), (Dimension::Family, &agent.families)] {
+            for &key in counts.keys() {
+                parts.contribution.category_learned(&agent.tenant, &agent.group, dimension, key);
+            }
         }
     }
 }

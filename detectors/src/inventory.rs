@@ -43,24 +43,30 @@ fn unregistered(counts: &TenantCounts, epoch: &Epoch, world: &World) -> Option<A
     Some(raise(finding, counts, epoch, world))
 }
 
-/// More agents than there is room for.
+/// More agents than there is room for, or than may be new in an hour.
 fn flood(counts: &TenantCounts, epoch: &Epoch, world: &World) -> Option<Alert> {
-    if counts.turned_away == 0 {
+    let flood = world.coverage.get(&counts.tenant)?.flood;
+    if flood.told_in != Some(epoch.number) {
         return None;
     }
-    let room = world.settings.limits.agents_per_tenant;
+    let limits = &world.settings.limits;
     let finding = Finding {
         severity: Severity::High,
-        title: format!("{} events came from agents beyond the {room} that there is room for", counts.turned_away),
-        summary: "Made-up agent ids look like this. Agents known before keep their baselines; those beyond are scored \
-                  against the fleet and forgotten."
+        title: format!("{} events came from new agents that there is no room for", flood.events),
+        summary: "Made-up agent ids look like this. Agents known before keep their baselines; those beyond the limits are \
+                  scored against the fleet, forgotten, and told of here alone. It is told again when a day has passed and \
+                  there are ten times as many."
             .to_owned(),
-        recommendation: "Find the producer that makes the ids up; if the fleet has really grown, raise \
-                         limits.agents_per_tenant.",
+        recommendation: "Find the producer that makes the ids up; if the fleet really grows like this, register its \
+                         agents, or raise limits.new_agents_per_hour or limits.agents_per_tenant.",
         evidence: vec![Evidence {
             feature: "agents".to_owned(),
-            observed: format!("{} more events", counts.turned_away),
-            expected: vec![format!("at most {room} agents in a partition")],
+            observed: format!("{} events in this hour", counts.turned_away),
+            expected: vec![
+                format!("at most {} agents in a partition", limits.agents_per_tenant),
+                format!("at most {} new ones an hour without an identity document", limits.new_agents_per_hour),
+                format!("at most {} tenants", limits.tenants),
+            ],
             ..Evidence::default()
         }],
         ..base("agent_flood", epoch)

@@ -15,12 +15,14 @@
 //! ```
 
 pub mod agent;
+mod arrivals;
 mod conductor;
 mod contribution;
 pub mod decision;
 mod detector;
 mod engine;
 mod escalation;
+mod evicted;
 pub mod evidence;
 mod explain;
 mod finding;
@@ -43,7 +45,8 @@ pub use conductor::{Conductor, Control};
 pub use contribution::Contribution;
 pub use detector::{DETECTORS, Detector, Scene};
 pub use engine::{Counters, Engine, Scored};
+pub use evicted::{BackingError, BackingStore, Traffic};
 pub use finding::{DEVIATION, Finding, Techniques};
 pub use inventory::undecodable;
 pub use registry::{Registered, Registry};
-pub use world::{Coverage, OutOfOrder, World};
+pub use world::{Coverage, Flood, OutOfOrder, World};

@@ -11,6 +11,9 @@ use crate::pitman_yor::Level;
 /// Most categories of one dimension that are kept of one group. A resource that one agent of a large group touched once
 /// tells nothing of its peers, so past this only known categories are counted on.
 const CATEGORIES: usize = 16_384;
+/// Most groups that are kept, all tenants' together: events may name any. The agents of further ones are compared with
+/// their fleet.
+const GROUPS: usize = 16_384;
 
 /// Of how many agents each category is known: one level of the back-off.
 #[derive(Debug, Clone, Default)]
@@ -123,8 +126,10 @@ impl Neighbours {
         for counts in &epoch.groups {
             for name in [counts.group.as_str(), FLEET] {
                 let key = group_key(&counts.tenant, name);
-                Arc::make_mut(self.groups.entry(key).or_default()).add(counts.agents, &counts.keys);
-                changed.insert(key);
+                if self.groups.len() < GROUPS || self.groups.contains_key(&key) {
+                    Arc::make_mut(self.groups.entry(key).or_default()).add(counts.agents, &counts.keys);
+                    changed.insert(key);
+                }
                 if counts.group == FLEET {
                     break;
                 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use driftline_core::{Change, ControlRecord, Epoch, Settings, Timestamp};
+use driftline_core::{Change, ControlRecord, Epoch, Settings, TenantCounts, Timestamp};
 
 use crate::neighbours::Neighbours;
 use crate::registry::Registry;
@@ -19,6 +19,8 @@ pub struct Coverage {
     pub listed: u64,
     /// The epoch of that finding.
     pub listed_in: Option<u64>,
+    /// Events of agents that found no room.
+    pub flood: Flood,
 }
 
 impl Coverage {
@@ -26,6 +28,41 @@ impl Coverage {
     pub fn share(self) -> Option<f64> {
         let all = self.registered + self.unregistered;
         (all > 0).then(|| self.registered as f64 / all as f64)
+    }
+}
+
+/// Events of agents that found no room, and when that was told. One finding tells of a flood; another only after a day, if
+/// it has grown to ten times what was told. It is over when none came for a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flood {
+    /// Events so far.
+    pub events: u64,
+    /// How many there were when it was last told.
+    pub told: u64,
+    /// The epoch in which it was.
+    pub told_in: Option<u64>,
+    /// That epoch's end.
+    told_at: Timestamp,
+    /// End of the last epoch in which there were any.
+    last: Timestamp,
+}
+
+impl Flood {
+    const DAY_MILLIS: i64 = 24 * 3_600_000;
+
+    fn fold(&mut self, turned_away: u64, epoch: &Epoch) {
+        if turned_away == 0 {
+            return;
+        }
+        if epoch.until.since(self.last) > Self::DAY_MILLIS {
+            *self = Self::default();
+        }
+        self.last = epoch.until;
+        self.events = self.events.saturating_add(turned_away);
+        let again = self.events / 10 >= self.told && epoch.until.since(self.told_at) >= Self::DAY_MILLIS;
+        if self.told == 0 || again {
+            (self.told, self.told_in, self.told_at) = (self.events, Some(epoch.number), epoch.until);
+        }
     }
 }
 
@@ -89,10 +126,19 @@ impl World {
         for counts in &epoch.tenants {
             let tenant = coverage.entry(counts.tenant.clone()).or_default();
             tenant.registered += counts.registered;
+            tenant.flood.fold(counts.turned_away, epoch);
+            if counts.turned_away > 0 {
+                // Those without a document are of the flood, which is told of. Were they counted, made-up ids could have a
+                // tenant pass for one that registers few, whose shadow agents are not told of one by one.
+                continue;
+            }
             tenant.unregistered += counts.unregistered;
-            // One finding says that a tenant's agents are not registered; another only once there are twice as many.
+            // One finding says that a tenant's agents are not registered; another only once there are twice as many. Where
+            // nearly all are registered, so many new ones in an hour that not each was told of by itself.
             let is_news = tenant.unregistered > 0 && tenant.unregistered >= 2 * tenant.listed;
-            if is_news && tenant.share().is_some_and(|share| share < self.settings.registration_share) {
+            let are_many = counts.unregistered > TenantCounts::SAMPLE as u64;
+            let share = tenant.share().unwrap_or(1.0);
+            if if share < self.settings.registration_share { is_news } else { are_many } {
                 (tenant.listed, tenant.listed_in) = (tenant.unregistered, Some(epoch.number));
             }
         }
@@ -137,5 +183,25 @@ mod tests {
         world.fold(&ControlRecord::new(0, Change::Identity { document })).unwrap();
         assert!(snapshot.registry.is_empty());
         assert_eq!(world.registry.len(), 1);
+    }
+
+    #[test]
+    fn a_flood_is_told_once_unless_it_grows_for_days_or_another_comes() {
+        let mut world = World::default();
+        let mut told = Vec::new();
+        // Hours, and events turned away in them.
+        let steps = [(1, 5), (2, 1_000_000), (3, 0), (20, 10_000_000), (26, 1), (49, 1), (60, 3), (90, 2), (91, 50)];
+        for (hour, turned_away) in steps {
+            let tenant = TenantCounts { tenant: "t".into(), turned_away, unregistered: 9, ..TenantCounts::default() };
+            let (number, until) =
+                (hour, Timestamp::MIN.plus_millis(1_000 * Flood::DAY_MILLIS + hour as i64 * 3_600_000));
+            let epoch = Epoch { number, until, tenants: vec![tenant], ..Epoch::default() };
+            world.fold(&ControlRecord::new(world.next, Change::Epoch { epoch })).unwrap();
+            if world.coverage["t"].flood.told_in == Some(number) {
+                told.push(hour);
+            }
+        }
+        assert_eq!(told, [1, 26, 90]);
+        assert_eq!(world.coverage["t"].unregistered, 9, "what comes with a flood says nothing of the tenant's agents");
     }
 }

@@ -159,13 +159,16 @@ fn detection(config: &Config, document: &Document<'_>, found: &mut Vec<Problem>)
 }
 
 fn limits(limits: &Limits, document: &Document<'_>, found: &mut Vec<Problem>) {
-    let Limits { record_bytes, depth, string_bytes, keys_per_agent, agents_per_tenant } = *limits;
+    let Limits { record_bytes, depth, string_bytes, keys_per_agent, agents_per_tenant, new_agents_per_hour, tenants } =
+        *limits;
     let positive = [
         ("record_bytes", record_bytes),
         ("depth", depth),
         ("string_bytes", string_bytes),
         ("keys_per_agent", keys_per_agent),
         ("agents_per_tenant", agents_per_tenant),
+        ("new_agents_per_hour", new_agents_per_hour),
+        ("tenants", tenants),
     ];
     for (name, _) in positive.into_iter().filter(|(_, value)| *value == 0) {
         found.push(document.error(&format!("limits.{name}"), "is 0, which lets nothing in; give at least 1"));

@@ -77,11 +77,15 @@ pub struct Instance {
     pub id: Option<String>,
     /// The folder of what this instance keeps. Over files, the database of position, state, control log and alerts is in it.
     pub state: PathBuf,
+    /// Agents that are in memory at most, all partitions together; about 2 KB each. Past it those that were heard of
+    /// longest ago go to a file in the state folder, and come back when they are heard of. Decides nothing: alerts are the
+    /// same for any number.
+    pub agents_in_memory: usize,
 }
 
 impl Default for Instance {
     fn default() -> Self {
-        Self { id: None, state: PathBuf::from("driftline-state") }
+        Self { id: None, state: PathBuf::from("driftline-state"), agents_in_memory: 1_000_000 }
     }
 }
 

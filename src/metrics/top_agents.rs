@@ -11,8 +11,8 @@ use super::register::Register;
 /// Tenant and id.
 type Agent = (String, String);
 
-/// The labels of the series that stands for all agents without one. No agent may bear them.
-const OTHER: [&str; 2] = ["*", "other"];
+/// The labels of the series that stands for all agents without one: tenant and agent. No agent may bear them.
+pub const OTHER: [&str; 2] = ["*", "other"];
 
 /// Longest label, in characters.
 const LABEL: usize = 128;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use driftline_detectors::state::{Restoring, StateRecord};
-use driftline_detectors::{Engine, World};
+use driftline_detectors::{BackingError, Engine};
 use driftline_ingest::kafka::{Admin, ClientSettings, OutRecord, Reader, Start, TopicSpec, Until, end_transaction_of};
 use driftline_ingest::{PartitionBatch, Polled, Source, TopicPartition};
 
@@ -121,15 +121,20 @@ impl Changelog {
 impl StateTopic {
     /// Reads the state of a partition up to the last commit. `writer` is the transactional id of who has committed it last,
     /// empty where nobody has; nobody else may be writing to it, and what they have left open is ended. `None` where the
-    /// state came to be not wanted any more.
+    /// state came to be not wanted any more. It goes into `restoring`, into which nothing has gone yet.
     ///
     /// # Errors
     ///
     /// [`CommandError`] where a record is damaged or missing: it says which, and what to do. Nothing is made up for it.
-    pub fn restore(&self, place: i32, writer: &str, progress: &Progress) -> Result<Option<Restored>, CommandError> {
+    pub fn restore(
+        &self,
+        place: i32,
+        writer: &str,
+        mut restoring: Restoring,
+        progress: &Progress,
+    ) -> Result<Option<Restored>, CommandError> {
         let partition = TopicPartition::new(&*self.topic, place);
         let mut reader = Reader::open(&self.settings, &[(partition.clone(), Start::Beginning)], Until::End, &[])?;
-        let mut restoring = Engine::restore(World::default());
         let mut ledger = None;
         let (mut moved, mut ended) = (Instant::now(), false);
         loop {
@@ -159,7 +164,7 @@ impl StateTopic {
                 _ => {}
             }
         }
-        let engine = restoring.finish().map_err(|error| self.unusable(&partition, &error.to_string()))?;
+        let engine = restoring.finish().map_err(|error| self.refused(&partition, error, String::new()))?;
         let (held, recorded) = (engine.len() as u64, ledger.as_ref().map_or(0, |ledger: &Ledger| ledger.agents));
         if held != recorded {
             let what = format!("it has {held} agents and should have {recorded}: records are missing");
@@ -175,17 +180,16 @@ impl StateTopic {
         ledger: &mut Option<Ledger>,
     ) -> Result<(), CommandError> {
         for record in batch.iter() {
-            let outcome = match record.key {
-                Some(Ledger::KEY) => Ledger::parse(record.value).map(|read| *ledger = Some(read)),
+            let at = || format!("the record at offset {} ", record.offset);
+            let unusable = |what: &str| self.unusable(&batch.partition, &(at() + what));
+            match record.key {
+                Some(Ledger::KEY) => *ledger = Some(Ledger::parse(record.value).map_err(|what| unusable(&what))?),
                 Some(key) => {
                     let value = (!record.value.is_empty()).then_some(record.value);
-                    restoring.add(key, value).map_err(|error| error.to_string())
+                    restoring.add(key, value).map_err(|error| self.refused(&batch.partition, error, at()))?;
                 }
-                None => Err("has no key".to_owned()),
-            };
-            outcome.map_err(|what| {
-                self.unusable(&batch.partition, &format!("the record at offset {} {what}", record.offset))
-            })?;
+                None => return Err(unusable("has no key")),
+            }
         }
         match ledger {
             Some(read) if read.group != self.group => {
@@ -193,6 +197,14 @@ impl StateTopic {
                 Err(self.unusable(&batch.partition, &what))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// What is wrong with the topic is for somebody to decide about; what is wrong with this machine's disk may pass.
+    fn refused(&self, partition: &TopicPartition, error: BackingError, at: String) -> CommandError {
+        match error {
+            BackingError::State(error) => self.unusable(partition, &(at + &error.to_string())),
+            error @ BackingError::Store(_) => CommandError::Interrupted(error.to_string()),
         }
     }
 

@@ -4,15 +4,19 @@
 //! All partitions of an instance are scored by one thread, each with an engine of its own, so that a control record
 //! holds from one place in all of them: between two batches.
 
+mod backing;
 mod changelog;
 mod commits;
 mod committer;
 mod control_log;
 mod files;
+#[cfg(test)]
+mod flood;
 mod identity_folder;
 mod instance;
 pub(crate) mod ledger;
 pub(crate) mod local;
+mod memory;
 #[cfg(test)]
 mod model;
 mod outage;

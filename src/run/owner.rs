@@ -7,13 +7,16 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use driftline_core::{Alert, Event, Position, Timestamp, key};
-use driftline_detectors::{Counters, Engine, World, undecodable};
+use driftline_detectors::{Counters, Engine, Traffic, World, undecodable};
 use driftline_ingest::kafka::{Keyed, OutRecord};
 use driftline_ingest::{PartitionBatch, Record, Streak, TopicPartition, forward};
 
 use super::Work;
 use crate::intake::{self, Counts, Rules};
-use crate::metrics::{Metrics, Standing};
+use crate::metrics::{Metrics, OTHER, Standing};
+
+/// Agents whose standing is kept apart until it is reported, a second later.
+const STANDINGS: usize = 1 << 14;
 
 /// Where records belong that came from a topic.
 pub struct Placement {
@@ -64,6 +67,8 @@ pub struct Owner {
     pub highest: Timestamp,
     /// What was reported of the engine's counters.
     pub counted: Counters,
+    /// What was reported of the agents that went out of memory and came back.
+    pub moved: Traffic,
     /// How the agents stand that were heard of since this was last taken.
     pub standings: HashMap<u64, (String, String, Standing)>,
     partition: i32,
@@ -81,6 +86,7 @@ impl Owner {
             engine,
             highest,
             counted: Counters::default(),
+            moved: Traffic::default(),
             standings: HashMap::new(),
             partition,
             streak: Streak::new(patience),
@@ -185,11 +191,16 @@ impl Placement {
     }
 }
 
-/// Notes how an agent stands, for the series of the riskiest.
+/// Notes how an agent stands, for the series of the riskiest; of more than are kept apart, what they do together.
 fn note(standings: &mut HashMap<u64, (String, String, Standing)>, event: &Event<'_>, risk: f64) {
-    let (_, _, standing) = standings
-        .entry(key(30, [&event.tenant, &event.agent.id]))
-        .or_insert_with(|| (event.tenant.to_string(), event.agent.id.to_string(), Standing::default()));
+    let (mut tenant, mut agent) = (event.tenant.as_str(), event.agent.id.as_str());
+    let mut known = key(30, [tenant, agent]);
+    if standings.len() >= STANDINGS && !standings.contains_key(&known) {
+        [tenant, agent] = OTHER;
+        known = key(30, OTHER);
+    }
+    let new = || (tenant.to_owned(), agent.to_owned(), Standing::default());
+    let (_, _, standing) = standings.entry(known).or_insert_with(new);
     standing.risk = risk;
     standing.events += 1;
 }

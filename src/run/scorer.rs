@@ -21,11 +21,12 @@ use super::control_log::{ControlLog, positions};
 use super::files::KeptFiles;
 use super::identity_folder::IdentityFolder;
 use super::ledger::Ledger;
+use super::memory::Memory;
 use super::owner::{Owner, Placement, Reading, Taken};
 use super::service::Service;
 use super::shared::{SharedTopic, Table, Told};
 use super::sinks::Sinks;
-use super::takeover::{Ready, Takeovers};
+use super::takeover::{self, Ready, Takeovers};
 use crate::commands::CommandError;
 use crate::config::{Key, Source as SourceConfig};
 use crate::intake::{Counts, Rules};
@@ -108,6 +109,7 @@ pub struct Scorer<'s> {
     commits: Commits,
     /// Control records there were when the last commit began.
     committing: u64,
+    memory: Memory,
     counts: Counts,
     /// Events scored, in the order of [`OUTCOMES`].
     outcomes: [u64; 3],
@@ -161,6 +163,7 @@ impl<'s> Scorer<'s> {
             work: Work::default(),
             commits,
             committing: 0,
+            memory: Memory::new(&config.instance),
             counts: Counts::default(),
             outcomes: [0; 3],
         };
@@ -212,7 +215,9 @@ impl<'s> Scorer<'s> {
                 Polled::Finished => break,
             }
             self.finish_take_overs()?;
-            if self.commits.is_due(!self.work.alerts.is_empty()) || (is_full && !waits) {
+            self.must_be_whole()?;
+            let is_crowded = !waits && (is_full || self.memory.is_crowded(self.resident()));
+            if self.commits.is_due(!self.work.alerts.is_empty()) || is_crowded {
                 self.commit();
             }
             if housekeeping.elapsed() >= HOUSEKEEPING {
@@ -228,7 +233,20 @@ impl<'s> Scorer<'s> {
         self.commit();
         self.commits.wait();
         self.report(sinks);
-        Ok(())
+        self.must_be_whole()
+    }
+
+    /// Whether all agents that were heard of have come back from where they were.
+    fn must_be_whole(&self) -> Result<(), CommandError> {
+        match self.owners.values().find_map(|owner| owner.engine.failure()) {
+            Some(failure) => Err(CommandError::Interrupted(failure.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// Agents in memory.
+    fn resident(&self) -> usize {
+        self.owners.values().map(|owner| owner.engine.resident()).sum()
     }
 
     /// Whether there is as much to commit as can be held.
@@ -268,7 +286,7 @@ impl<'s> Scorer<'s> {
             self.commits.begin((Work::default(), self.input.membership()));
         }
         if let Some(topics) = &mut self.topics {
-            topics.takeovers.begin(assignments)?;
+            topics.takeovers.begin(assignments, &self.memory, self.owners.len())?;
             topics.takeovers.report(&self.service.metrics, &self.service.readiness);
         }
         Ok(())
@@ -429,7 +447,7 @@ impl<'s> Scorer<'s> {
 
     /// Begins to commit what came of everything so far: positions, alerts, and the state that they leave.
     fn commit(&mut self) {
-        if self.work.is_empty() {
+        if self.work.is_empty() || self.must_be_whole().is_err() {
             return;
         }
         let mut work = std::mem::take(&mut self.work);
@@ -452,6 +470,7 @@ impl<'s> Scorer<'s> {
             for (place, changes, ledger) in changes {
                 work.records.extend(topics.changelog.records(place, changes, ledger));
             }
+            self.memory.make_room(self.owners.values_mut(), &self.service.metrics, &self.service.readiness);
             // All of them, read from or not: nothing is ever committed without the broker asking whether we still are a
             // member.
             work.positions = self.next.iter().map(|(partition, next)| (partition.clone(), *next)).collect();
@@ -497,7 +516,17 @@ impl<'s> Scorer<'s> {
             metrics.sessions_judged.inc_by(now.sessions - before.sessions);
             metrics.limit_hits("keys_per_agent").inc_by(now.keys_turned_away - before.keys_turned_away);
             metrics.limit_hits("agents_per_tenant").inc_by(now.agents_turned_away - before.agents_turned_away);
+            metrics
+                .limit_hits("new_agents_per_hour")
+                .inc_by(now.new_agents_turned_away - before.new_agents_turned_away);
+            metrics.limit_hits("tenants").inc_by(now.tenants_turned_away - before.tenants_turned_away);
+            metrics.limit_hits("name_bytes").inc_by(now.names_turned_away - before.names_turned_away);
+            let (now, before) = (owner.engine.traffic(), owner.moved);
+            owner.moved = now;
+            metrics.evicted.inc_by(now.evicted - before.evicted);
+            metrics.fetched.inc_by(now.fetched - before.fetched);
         }
+        metrics.agents_in_memory.set(i64::try_from(self.resident()).unwrap_or(i64::MAX));
         let held: usize = self.owners.values().map(|owner| owner.engine.len()).sum();
         metrics.agents.set(i64::try_from(held).unwrap_or(i64::MAX));
         metrics.watermark.set(self.conductor.world().clock.millis() as f64 / 1000.0);
@@ -578,7 +607,12 @@ impl Topics {
         let control_log = ControlLog::open(client, &source.control_topic)?;
         let changelog = Changelog::open(client, &source.state_topic, placement.partitions, &source.group)?;
         let shared = SharedTopic::open(client, &source.shared_topic)?;
-        let takeovers = Takeovers::new(changelog.topic().clone(), control_log.topic().clone(), shared.clone(), writer);
+        let read_back = takeover::Topics {
+            state: changelog.topic().clone(),
+            control: control_log.topic().clone(),
+            shared: shared.clone(),
+        };
+        let takeovers = Takeovers::new(read_back, writer);
         Ok(Self { placement, control_log, changelog, takeovers, shared, told: Told::default(), told_by_others: None })
     }
 

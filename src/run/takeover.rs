@@ -10,12 +10,14 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use driftline_core::ControlRecord;
+use driftline_detectors::state::Restoring;
 use driftline_detectors::{Conductor, Control, Engine, OutOfOrder, World};
 use driftline_ingest::{Assignment, TopicPartition};
 
 use super::changelog::{Progress, StateTopic};
 use super::control_log::ControlTopic;
 use super::ledger::Ledger;
+use super::memory::Memory;
 use super::shared::{SharedTopic, Table};
 use crate::commands::CommandError;
 use crate::http::Readiness;
@@ -52,11 +54,20 @@ struct Takeover {
 
 type Arrival = (i32, u64, Result<Option<Ready>, CommandError>);
 
+/// What is read back.
+#[derive(Clone)]
+pub struct Topics {
+    /// What is known of the agents.
+    pub state: StateTopic,
+    /// What engines must be told besides.
+    pub control: ControlTopic,
+    /// What owners have told; with partition 0.
+    pub shared: SharedTopic,
+}
+
 /// See the module.
 pub struct Takeovers {
-    state: StateTopic,
-    control: ControlTopic,
-    shared: SharedTopic,
+    topics: Topics,
     /// The transactional id of this instance.
     own: String,
     under_way: BTreeMap<i32, Takeover>,
@@ -86,12 +97,10 @@ impl Drop for Takeovers {
 
 impl Takeovers {
     /// Nothing is taken over yet.
-    pub fn new(state: StateTopic, control: ControlTopic, shared: SharedTopic, own: String) -> Self {
+    pub fn new(topics: Topics, own: String) -> Self {
         let now = Instant::now();
         Self {
-            state,
-            control,
-            shared,
+            topics,
             own,
             under_way: BTreeMap::new(),
             arrivals: unbounded(),
@@ -101,12 +110,13 @@ impl Takeovers {
         }
     }
 
-    /// Begins to take partitions over, as many at a time as there are cores: each holds a buffer of what it reads.
+    /// Begins to take partitions over, as many at a time as there are cores: each holds a buffer of what it reads, and of
+    /// its agents as many as there is memory for beside those of the `owned` partitions that are here.
     ///
     /// # Errors
     ///
     /// [`CommandError`] where there are no threads to be had.
-    pub fn begin(&mut self, assignments: Vec<Assignment>) -> Result<(), CommandError> {
+    pub fn begin(&mut self, assignments: Vec<Assignment>, memory: &Memory, owned: usize) -> Result<(), CommandError> {
         if self.under_way.is_empty() {
             let now = Instant::now();
             self.told = Told { began: now, last: now, records: 0, counted: 0 };
@@ -121,20 +131,21 @@ impl Takeovers {
             .thread_name(|i| format!("restore-{i}"))
             .build()
             .map_err(|error| CommandError::Failed(format!("cannot start threads: {error}")))?;
+        let room = memory.share(owned + self.under_way.len() + places.len());
         for (place, assignments) in places {
             self.numbers += 1;
             let number = self.numbers;
             let progress = Arc::new(Progress::default());
-            let (state, control, arrived) = (self.state.clone(), self.control.clone(), self.arrivals.0.clone());
+            let (topics, arrived) = (self.topics.clone(), self.arrivals.0.clone());
             // A partition that nothing was read from has no writer's name beside it; and to end what is open of its own
             // writer would end its own.
             let mut writers = assignments.iter().map(|assignment| assignment.metadata.as_str());
             let writer =
                 writers.find(|writer| !writer.is_empty() && *writer != self.own).unwrap_or_default().to_owned();
-            let shared = (place == 0).then(|| self.shared.clone());
             self.under_way.insert(place, Takeover { number, progress: progress.clone(), ready: None });
+            let restoring = Engine::restore(World::default()).with_backing_store(memory.store(), room);
             threads.spawn_fifo(move || {
-                let ready = restore(place, assignments, &writer, &state, &control, shared.as_ref(), &progress);
+                let ready = restore(place, assignments, &writer, restoring, &topics, &progress);
                 // The session may have ended.
                 let _ = arrived.send((place, number, ready));
             });
@@ -247,24 +258,23 @@ fn restore(
     place: i32,
     assignments: Vec<Assignment>,
     writer: &str,
-    state: &StateTopic,
-    control: &ControlTopic,
-    shared: Option<&SharedTopic>,
+    restoring: Restoring,
+    topics: &Topics,
     progress: &Progress,
 ) -> Result<Option<Ready>, CommandError> {
     let started = Instant::now();
-    let Some(restored) = state.restore(place, writer, progress)? else { return Ok(None) };
+    let Some(restored) = topics.state.restore(place, writer, restoring, progress)? else { return Ok(None) };
     let mut engine = restored.engine;
     let known = restored.ledger.as_ref().map_or(0, |ledger| ledger.control);
-    let Some(conductor) = control.bring_up(&mut engine, known, &progress.is_over)? else { return Ok(None) };
-    let told = match shared {
-        Some(shared) => match shared.read(&progress.is_over)? {
+    let Some(conductor) = topics.control.bring_up(&mut engine, known, &progress.is_over)? else { return Ok(None) };
+    let told = match place {
+        0 => match topics.shared.read(&progress.is_over)? {
             Some(table) => Some(table),
             None => return Ok(None),
         },
-        None => None,
+        _ => None,
     };
-    let (agents, seconds) = (engine.len(), started.elapsed().as_secs_f64());
-    tracing::info!(partition = place, agents, seconds, "state was restored");
+    let (agents, in_memory, seconds) = (engine.len(), engine.resident(), started.elapsed().as_secs_f64());
+    tracing::info!(partition = place, agents, in_memory, seconds, "state was restored");
     Ok(Some(Ready { place, assignments, engine, ledger: restored.ledger, told, conductor }))
 }

@@ -12,7 +12,8 @@ use crate::neighbours::group_key;
 use crate::rate::Hour;
 use crate::repeats::Repeats;
 use crate::session::Session;
-use crate::state::wire;
+use crate::state::value::{open, seal};
+use crate::state::{At, Key, Section, StateError, StateRecord, wire};
 
 /// What was learned: it changes when a session or an hour ends, and when a session begins under another group.
 ///
@@ -123,4 +124,42 @@ impl<'a> Live<'a> {
         agent.repeats = self.repeats.into_owned();
         Ok(())
     }
+}
+
+/// An agent's two records.
+pub fn records(agent: &AgentState) -> [StateRecord; 2] {
+    [baseline(agent), live(agent)]
+}
+
+/// The record of what was learned of an agent.
+pub fn baseline(agent: &AgentState) -> StateRecord {
+    seal(Key::agent(&agent.tenant, &agent.id, Section::Baseline), &Baseline::of(agent))
+}
+
+/// The record of what an event of an agent changes.
+pub fn live(agent: &AgentState) -> StateRecord {
+    seal(Key::agent(&agent.tenant, &agent.id, Section::Live), &Live::of(agent))
+}
+
+/// Puts one of an agent's sections back; `bytes` is the key's own form.
+///
+/// # Errors
+///
+/// [`StateError`] where it cannot be read, or is no agent's.
+pub fn put_section(
+    key: Key<'_>,
+    bytes: &[u8],
+    value: &[u8],
+    agent: &mut AgentState,
+    mut names: &mut dyn FnMut(&str) -> Arc<str>,
+) -> Result<(), StateError> {
+    match key.section {
+        Section::Baseline => open::<Baseline<'_>>(key, bytes, value)?.put(agent, &mut names),
+        Section::Live => {
+            let put = open::<Live<'_>>(key, bytes, value)?.put(agent);
+            put.map_err(|reason| StateError::Body { at: At::of(key), reason: reason.to_owned() })?;
+        }
+        _ => return Err(StateError::key(bytes)),
+    }
+    Ok(())
 }

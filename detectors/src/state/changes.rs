@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use driftline_core::record_hash;
-
-use crate::agent::{AgentState, Changed};
+use crate::agent::Changed;
 use crate::engine::Engine;
-use crate::state::agent::{Baseline, Live};
-use crate::state::value::{checksum_of, seal};
-use crate::state::{Key, Section, StateRecord, partition};
+use crate::evicted::hash_of;
+use crate::state::value::checksum_of;
+use crate::state::{StateRecord, agent, partition};
 
 /// What was changed since it was last asked.
 #[derive(Debug, Default)]
@@ -22,13 +20,14 @@ pub struct Changes {
 
 impl Engine {
     /// Switches on or off that changes are kept for [`Engine::take_changes`]; off at first, since a list that nobody
-    /// asks for would only grow. Switched on, all that is held counts as changed.
+    /// asks for would only grow. Switched on, all that is in memory counts as changed.
     pub fn track_changes(&mut self, track: bool) {
         if track == self.changes.is_some() {
             return;
         }
         self.lexicon.track(track);
         self.contribution.set_changed();
+        self.arrivals.set_changed();
         let listed = if track { Changed::ALL } else { Changed::NOTHING };
         self.agents.iter_mut().for_each(|agent| agent.changed = listed);
         let places = (0..self.agents.len() as u32).collect();
@@ -47,12 +46,15 @@ impl Engine {
             let agent = &mut self.agents[place as usize];
             let changed = std::mem::replace(&mut agent.changed, Changed::NOTHING);
             if changed.has(Changed::BASELINE) {
-                records.push(baseline(agent));
+                records.push(agent::baseline(agent));
             }
-            records.push(live(agent));
+            records.push(agent::live(agent));
         }
         let fresh = self.lexicon.take_fresh();
         records.extend(fresh.into_iter().filter_map(|key| partition::name(&self.lexicon, key)));
+        if self.arrivals.take_changed() {
+            records.extend(partition::arrivals(&self.arrivals));
+        }
         if self.contribution.take_changed() {
             changes.take_contributed(partition::contributed(&self.contribution), &mut records);
         }
@@ -60,27 +62,24 @@ impl Engine {
         records
     }
 
-    /// All of its state, in no order.
+    /// All of its state that is in memory, in no order.
     pub fn records(&self) -> impl Iterator<Item = StateRecord> {
-        self.agents_and_names().chain(partition::contributed(&self.contribution))
+        let of_many = partition::contributed(&self.contribution).chain(partition::arrivals(&self.arrivals));
+        self.agents_and_names().chain(of_many)
     }
 
     fn agents_and_names(&self) -> impl Iterator<Item = StateRecord> {
-        let agents = self.agents.iter().flat_map(|agent| [baseline(agent), live(agent)]);
+        let agents = self.agents.iter().flat_map(|agent| agent::records(agent));
         let names = self.lexicon.keys().filter_map(|key| partition::name(&self.lexicon, key));
         agents.chain(names)
     }
 
     /// A hash of what is known of its agents: equal where two engines hold the same, in whatever order they came to it. The
-    /// sum of the records' hashes; it takes as long as writing them all does. What was gathered for the next epoch is left
-    /// out: where several share the work it goes to who closes the hour, where one does all it stays until then.
+    /// sum of the records' hashes, those of agents that are not in memory included; it takes as long as writing all that is
+    /// does. What was gathered for the next epoch is left out: where several share the work it goes to who closes the hour,
+    /// where one does all it stays until then.
     pub fn state_hash(&self) -> u128 {
-        let records = self.agents_and_names();
-        records.fold(0u128, |sum, record| {
-            let mut whole = record.key;
-            whole.extend(record.value.unwrap_or_default());
-            sum.wrapping_add(record_hash(&whole))
-        })
+        self.agents_and_names().fold(self.evicted.hash(), |sum, record| sum.wrapping_add(hash_of(&record)))
     }
 
     /// Notes that something about an agent has changed.
@@ -108,12 +107,4 @@ impl Changes {
         }
         records.extend(before.into_keys().map(|key| StateRecord { key, value: None }));
     }
-}
-
-fn baseline(agent: &AgentState) -> StateRecord {
-    seal(Key::agent(&agent.tenant, &agent.id, Section::Baseline), &Baseline::of(agent))
-}
-
-fn live(agent: &AgentState) -> StateRecord {
-    seal(Key::agent(&agent.tenant, &agent.id, Section::Live), &Live::of(agent))
 }

@@ -38,6 +38,8 @@ pub enum Section {
     Tenant,
     /// The name of the category with this key.
     Name(u64),
+    /// How many new agents there were in an hour.
+    Arrivals,
 }
 
 impl Section {
@@ -49,6 +51,7 @@ impl Section {
             Self::Group => 3,
             Self::Tenant => 4,
             Self::Name(_) => 5,
+            Self::Arrivals => 6,
         }
     }
 
@@ -56,7 +59,7 @@ impl Section {
     const fn kind(self) -> Kind {
         match self {
             Self::Baseline | Self::Live => Kind::Agent,
-            Self::Group | Self::Tenant | Self::Name(_) => Kind::Partition,
+            Self::Group | Self::Tenant | Self::Name(_) | Self::Arrivals => Kind::Partition,
         }
     }
 }
@@ -69,6 +72,7 @@ impl fmt::Display for Section {
             Self::Group => f.write_str("group"),
             Self::Tenant => f.write_str("tenant"),
             Self::Name(key) => write!(f, "name of {key:016x}"),
+            Self::Arrivals => f.write_str("arrivals"),
         }
     }
 }
@@ -146,6 +150,7 @@ fn parse(bytes: &[u8]) -> Option<Key<'_>> {
             let (key, rest) = rest.split_first_chunk()?;
             (Section::Name(u64::from_be_bytes(*key)), rest)
         }
+        6 => (Section::Arrivals, rest),
         _ => return None,
     };
     let is_whole = rest.is_empty() && section.kind() == kind;
@@ -187,6 +192,7 @@ mod tests {
             Just(Section::Live),
             Just(Section::Group),
             Just(Section::Tenant),
+            Just(Section::Arrivals),
             any::<u64>().prop_map(Section::Name)
         ]
     }

@@ -28,6 +28,7 @@
 //! | `group` | 3 | partition (tenant, group) | what the next epoch will say of a peer group |
 //! | `tenant` | 4 | partition (tenant) | what the next epoch will say of a tenant |
 //! | `name` | 5 | partition | the name of a category, for explanations |
+//! | `arrivals` | 6 | partition | how many new agents each tenant has brought in the clock's hour; not there before the first |
 //!
 //! # Values
 //!
@@ -40,7 +41,8 @@
 //!
 //! The bodies are what serde derives for `Baseline` and `Live` (`state/agent.rs`) and the types inside them (`Session`,
 //! `Surprise`, `Denial`, `Hour`, `Repeats`, `Wealth`, `Expected`, `Dimension`, and `Severity`, `Sensitivity` and `Access`
-//! of core), and for `GroupBody`, `TenantBody` and `NameBody` (`state/partition.rs`). Postcard writes fields in the order
+//! of core), and for `GroupBody`, `TenantBody`, `NameBody` and
+//! `ArrivalsBody` (`state/partition.rs`). Postcard writes fields in the order
 //! of their declaration, without names, and variants by number: **to move, add, remove or retype one is to change the
 //! format**. `tests/state.rs` reads a file of version 1 and fails then; a change takes a new version, and whoever must
 //! read the old one keeps its types.
@@ -54,6 +56,7 @@ mod restore;
 mod value;
 pub(crate) mod wire;
 
+pub(crate) use agent::{put_section, records as agent_records};
 pub(crate) use changes::Changes;
 pub use error::{At, StateError};
 pub use key::{Entity, Key, Kind, Section};

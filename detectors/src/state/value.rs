@@ -28,6 +28,16 @@ pub fn seal(key: Key<'_>, body: &impl Serialize) -> StateRecord {
 
 /// Reads the body of a section; `key` is what `bytes` were parsed to.
 pub fn open<'v, T: Deserialize<'v>>(key: Key<'_>, bytes: &[u8], value: &'v [u8]) -> Result<T, StateError> {
+    let body = |reason: String| StateError::Body { at: At::of(key), reason };
+    match postcard::take_from_bytes(unseal(key, bytes, value)?) {
+        Ok((read, [])) => Ok(read),
+        Ok((_, rest)) => Err(body(format!("{} bytes are left over", rest.len()))),
+        Err(error) => Err(body(error.to_string())),
+    }
+}
+
+/// A value's body, if the value is whole, of this version, and stands under its own key.
+pub fn unseal<'v>(key: Key<'_>, bytes: &[u8], value: &'v [u8]) -> Result<&'v [u8], StateError> {
     let at = || At::of(key);
     match value {
         [] => return Err(StateError::Truncated { at: at(), bytes: 0 }),
@@ -43,12 +53,7 @@ pub fn open<'v, T: Deserialize<'v>>(key: Key<'_>, bytes: &[u8], value: &'v [u8])
     if checksum(bytes, sealed) != u64::from_le_bytes(*sum) {
         return Err(StateError::Checksum { at: at() });
     }
-    let body = |reason: String| StateError::Body { at: at(), reason };
-    match postcard::take_from_bytes(&sealed[HEADER..]) {
-        Ok((read, [])) => Ok(read),
-        Ok((_, rest)) => Err(body(format!("{} bytes are left over", rest.len()))),
-        Err(error) => Err(body(error.to_string())),
-    }
+    Ok(&sealed[HEADER..])
 }
 
 /// The checksum that a value ends with: what tells one value of a key from another.

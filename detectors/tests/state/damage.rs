@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use driftline_detectors::state::{Key, Kind, Section, StateError};
-use driftline_detectors::{Engine, World};
+use driftline_core::{Event, Limits};
+use driftline_detectors::state::{Key, Kind, Section, StateError, StateRecord};
+use driftline_detectors::{BackingError, BackingStore, Engine, World};
+use serde_json::json;
 
-use crate::store::Store;
+use crate::store::{Backing, Store};
 use crate::stream::{Step, Stream};
 
 /// The state after a part of a stream.
@@ -23,7 +25,10 @@ fn records() -> BTreeMap<Vec<u8>, Vec<u8>> {
 }
 
 fn restore(records: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Engine, StateError> {
-    Engine::from_records(World::default(), records)
+    match Engine::from_records(World::default(), records) {
+        Err(BackingError::State(error)) => Err(error),
+        restored => Ok(restored.unwrap()),
+    }
 }
 
 #[test]
@@ -101,4 +106,82 @@ fn tombstones_of_both_sections_take_an_agent_out() {
     let engine = restoring.finish().unwrap();
     assert!(engine.len() > 3 && engine.agents().all(|agent| *agent.id != *gone_id));
     assert_eq!(engine.len(), restore(&records).unwrap().len() - 1);
+}
+
+/// What may happen to a store.
+#[derive(Debug, Clone, Copy)]
+enum Harm {
+    /// A byte of each value changes.
+    Byte,
+    /// An agent's second record is gone.
+    Lost,
+    /// It cannot be read.
+    Broken,
+}
+
+/// A store that does harm to whatever comes back.
+#[derive(Debug)]
+struct Harmful(Backing, Harm);
+
+impl BackingStore for Harmful {
+    fn put(&mut self, records: &mut dyn Iterator<Item = (u64, StateRecord)>) -> Result<(), BackingError> {
+        self.0.put(records)
+    }
+
+    fn get(&mut self, number: u64) -> Result<Vec<StateRecord>, BackingError> {
+        let mut found = self.0.get(number)?;
+        match self.1 {
+            Harm::Byte => found.iter_mut().for_each(|record| record.value.as_mut().unwrap()[5] ^= 1),
+            Harm::Lost => drop(found.pop()),
+            Harm::Broken => return Err(BackingError::Store("it is broken".into())),
+        }
+        Ok(found)
+    }
+
+    fn each(&mut self, look: &mut dyn FnMut(u64, StateRecord) -> Result<(), BackingError>) -> Result<(), BackingError> {
+        self.0.each(look)
+    }
+}
+
+#[test]
+fn an_agent_that_does_not_come_back_as_it_went_stops_the_engine() {
+    let records = records();
+    let is_agent = |key: &&Vec<u8>| Key::parse(key).unwrap().entity.kind == Kind::Agent;
+    let agent = Key::parse(records.keys().find(is_agent).unwrap()).unwrap().entity;
+    let act =
+        json!({"time": 0, "tenant": agent.tenant, "agent": {"id": agent.id}, "action": {"name": "t"}}).to_string();
+    for harm in [Harm::Byte, Harm::Lost, Harm::Broken] {
+        let store = Box::new(Harmful(Backing::default(), harm));
+        let mut restoring = Engine::restore(World::default()).with_backing_store(store, 0);
+        for (key, value) in &records {
+            restoring.add(key, Some(value)).unwrap();
+        }
+        let mut engine = restoring.finish().unwrap();
+        assert!(engine.resident() == 0 && engine.failure().is_none());
+        engine.observe(&Event::decode(act.as_bytes(), &Limits::default()).unwrap());
+        let failure = engine.failure().unwrap_or_else(|| panic!("{harm:?} was not noticed"));
+        assert!(matches!(failure, BackingError::Store(_)), "{failure}");
+    }
+}
+
+#[test]
+fn what_is_damaged_or_missing_is_named_where_it_goes_to_the_store_too() {
+    let records = records();
+    let restore = |records: &BTreeMap<Vec<u8>, Vec<u8>>| {
+        let store = Box::new(Backing::default());
+        let mut restoring = Engine::restore(World::default()).with_backing_store(store, 2);
+        records.iter().try_for_each(|(key, value)| restoring.add(key, Some(value)))?;
+        restoring.finish()
+    };
+    let whole = restore(&records).unwrap();
+    assert!(whole.resident() == 2 && whole.len() > 4);
+    let last = records.keys().next_back().unwrap().clone();
+    let mut rest = records.clone();
+    rest.remove(&last);
+    let error = restore(&rest).unwrap_err();
+    assert!(matches!(error, BackingError::State(StateError::Incomplete { .. })), "{error}");
+    let mut damaged = records;
+    damaged.get_mut(&last).unwrap()[5] ^= 1;
+    let error = restore(&damaged).unwrap_err();
+    assert!(matches!(error, BackingError::State(StateError::Checksum { .. })), "{error}");
 }

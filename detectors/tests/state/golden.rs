@@ -75,7 +75,7 @@ fn lacks(engine: &Engine) -> Vec<&'static str> {
     let sections: BTreeSet<_> =
         engine.records().map(|record| Key::parse(&record.key).unwrap().section.number()).collect();
     let has = [
-        (SECTIONS, sections.len() == usize::from(Section::Name(0).number())),
+        (SECTIONS, sections.len() >= usize::from(Section::Name(0).number())),
         ("several sessions", any(|agent| agent.sessions.len() > 1)),
         ("surprises", any(|agent| agent.sessions.iter().any(|session| !session.surprises.is_empty()))),
         ("an alert in a session", any(|agent| agent.sessions.iter().any(|session| session.alerted.is_some()))),

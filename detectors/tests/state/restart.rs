@@ -4,7 +4,7 @@ use driftline_core::Timestamp;
 use driftline_detectors::{Counters, Engine};
 use proptest::prelude::*;
 
-use crate::store::Store;
+use crate::store::{Backing, Store};
 use crate::stream::{Step, Stream};
 
 /// What is done between two steps.
@@ -12,6 +12,10 @@ use crate::stream::{Step, Stream};
 enum Cut {
     Save,
     Restart,
+    /// All but so many agents go out.
+    Evict(usize),
+    /// A restart that has no room for more than so many.
+    RestartInto(usize),
 }
 
 /// All that a run shows.
@@ -21,13 +25,16 @@ struct Shown {
     scores: Vec<u64>,
     hash: u128,
     epoch: driftline_core::Epoch,
-    counters: [u64; 8],
+    counters: [u64; 11],
+    evicted: usize,
 }
 
 fn run(stream: &Stream, cuts: &[(usize, Cut)]) -> Shown {
     let mut stage = stream.stage();
-    let (mut store, mut counters, mut scores) = (Store::default(), [0; 8], Vec::new());
+    let (mut store, mut counters, mut scores) = (Store::default(), [0; 11], Vec::new());
     stage.engines[0].track_changes(!cuts.is_empty());
+    stage.engines[0].set_backing_store(Box::new(Backing::default()));
+    let mut evicted = 0;
     for (number, step) in stream.steps.iter().enumerate() {
         match step {
             Step::Record(record) => scores.push(stage.observe(record).score.to_bits()),
@@ -35,26 +42,69 @@ fn run(stream: &Stream, cuts: &[(usize, Cut)]) -> Shown {
         }
         for (_, cut) in cuts.iter().filter(|(at, _)| at % stream.steps.len() == number) {
             store.save(&mut stage.engines[0]);
-            if *cut == Cut::Restart {
-                counters = sum(counters, &stage.engines[0]);
-                let before = stage.engines[0].state_hash();
-                stage.engines[0] = store.engine(stage.conductor.world().clone());
-                assert_eq!(stage.engines[0].state_hash(), before);
+            let (hash, agents) = (stage.engines[0].state_hash(), stage.engines[0].len());
+            let world = stage.conductor.world().clone();
+            match *cut {
+                Cut::Save => {}
+                Cut::Evict(keep) => {
+                    evicted += stage.engines[0].evict(keep).unwrap();
+                    assert!(stage.engines[0].resident() <= keep, "all was saved, so all may go");
+                }
+                Cut::Restart | Cut::RestartInto(_) => {
+                    counters = sum(counters, &stage.engines[0]);
+                    let room = if let Cut::RestartInto(room) = *cut { room } else { usize::MAX };
+                    stage.engines[0] = store.engine_of(world, room);
+                    evicted += agents - stage.engines[0].resident();
+                }
             }
+            assert_eq!((stage.engines[0].state_hash(), stage.engines[0].len()), (hash, agents));
         }
     }
     let engine = &mut stage.engines[0];
+    assert!(engine.failure().is_none());
     let (hash, counters) = (engine.state_hash(), sum(counters, engine));
     let epoch = engine.take_contribution().into_epoch(0, Timestamp::MIN);
     let alerts = stage.into_alerts().iter().map(|alert| serde_json::to_string(alert).unwrap()).collect();
-    Shown { alerts, scores, hash, epoch, counters }
+    Shown { alerts, scores, hash, epoch, counters, evicted }
 }
 
-fn sum(before: [u64; 8], engine: &Engine) -> [u64; 8] {
-    let Counters { scored, repeated, reused_ids, late, keys_turned_away, agents_turned_away, sessions, quarantined } =
-        engine.counters();
-    let now = [scored, repeated, reused_ids, late, keys_turned_away, agents_turned_away, sessions, quarantined];
+fn sum(before: [u64; 11], engine: &Engine) -> [u64; 11] {
+    let Counters {
+        scored,
+        repeated,
+        reused_ids,
+        late,
+        keys_turned_away,
+        agents_turned_away,
+        new_agents_turned_away,
+        tenants_turned_away,
+        names_turned_away,
+        sessions,
+        quarantined,
+    } = engine.counters();
+    let now = [
+        scored,
+        repeated,
+        reused_ids,
+        late,
+        keys_turned_away,
+        agents_turned_away,
+        sessions,
+        quarantined,
+        new_agents_turned_away,
+        tenants_turned_away,
+        names_turned_away,
+    ];
     std::array::from_fn(|i| before[i] + now[i])
+}
+
+fn cut() -> impl Strategy<Value = Cut> {
+    prop_oneof![
+        Just(Cut::Save),
+        Just(Cut::Restart),
+        (0usize..6).prop_map(Cut::Evict),
+        (0usize..6).prop_map(Cut::RestartInto),
+    ]
 }
 
 proptest! {
@@ -64,8 +114,8 @@ proptest! {
     fn a_run_that_is_cut_shows_what_one_that_is_not_does(
         seed in 0u64..1_000,
         tenants in 1u64..3,
-        room in prop_oneof![Just(3usize), Just(1_000)],
-        cuts in prop::collection::vec((any::<usize>(), prop_oneof![Just(Cut::Save), Just(Cut::Restart)]), 1..12),
+        room in prop_oneof![Just(3usize), Just(30), Just(1_000)],
+        cuts in prop::collection::vec((any::<usize>(), cut()), 1..24),
     ) {
         let stream = Stream::new(seed, tenants, room);
         let (whole, cut) = (run(&stream, &[]), run(&stream, &cuts));
@@ -84,11 +134,12 @@ proptest! {
 #[test]
 fn the_streams_hold_all_that_an_engine_remembers() {
     let whole = run(&Stream::new(1, 2, 1_000), &[]);
-    let [scored, repeated, reused, late, keys, agents, sessions, quarantined] = whole.counters;
+    let [scored, repeated, reused, late, keys, agents, sessions, quarantined, ..] = whole.counters;
     assert!(scored > 4_000 && repeated > 50 && reused > 50 && late > 20 && keys > 20, "{:?}", whole.counters);
     assert!(agents == 0 && sessions > 300 && quarantined > 50, "{:?}", whole.counters);
     assert!(whole.alerts.len() > 200, "{} alerts", whole.alerts.len());
     assert!(run(&Stream::new(1, 2, 3), &[]).counters[5] > 100, "agents find no room");
+    assert!(run(&Stream::new(1, 2, 30), &[]).counters[8] > 5, "too many are new in an hour");
     for kind in [
         "denied_then_achieved",
         "self_grant",
@@ -99,6 +150,16 @@ fn the_streams_hold_all_that_an_engine_remembers() {
     ] {
         assert!(whole.alerts.iter().any(|alert| alert.contains(kind)), "no alert of {kind}");
     }
+}
+
+#[test]
+fn agents_may_go_out_at_every_step() {
+    let stream = Stream::new(6, 2, 1_000);
+    let cuts: Vec<_> = (0..stream.steps.len()).map(|at| (at, Cut::Evict(at % 3))).collect();
+    let (whole, cut) = (run(&stream, &[]), run(&stream, &cuts));
+    assert!(cut.evicted > 1_000, "{} went out", cut.evicted);
+    assert_eq!((&cut.counters, cut.hash), (&whole.counters, whole.hash));
+    assert!(cut.alerts == whole.alerts && cut.scores == whole.scores && cut.epoch == whole.epoch);
 }
 
 #[test]
@@ -116,7 +177,10 @@ fn an_engine_that_nobody_asks_keeps_no_list() {
     let mut store = Store::default();
     store.save(engine);
     assert!(store.records.len() > 2 * engine.len());
-    assert_eq!(store.engine(stage.conductor.world().clone()).state_hash(), stage.engines[0].state_hash());
+    assert_eq!(
+        store.engine_of(stage.conductor.world().clone(), usize::MAX).state_hash(),
+        stage.engines[0].state_hash()
+    );
 }
 
 #[test]

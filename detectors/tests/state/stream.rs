@@ -30,7 +30,8 @@ impl Stream {
         let config =
             Config { agents: 8, events: EVENTS, attacks: 10, seed, tenants, without_ids: 0.1, ..Config::default() };
         let mut simulation = Simulation::new(config).unwrap();
-        let limits = Limits { agents_per_tenant: room, keys_per_agent: 40, ..Limits::default() };
+        let new_agents_per_hour = if room < 100 { 3 } else { 1_000 };
+        let limits = Limits { agents_per_tenant: room, new_agents_per_hour, keys_per_agent: 40, ..Limits::default() };
         let settings = Settings { level: Some(0.3), limits, ..Settings::default() };
         let documents: Vec<_> = simulation.identities().collect();
         let mut stream = Self { settings, documents, steps: Vec::new() };
@@ -58,6 +59,7 @@ impl Stream {
         let change = |change| Step::Change(Box::new(change));
         match number {
             500 | 2_500 => self.steps.extend((0..90).map(|i| Step::Record(many_sessions(number, i, time)))),
+            700 | 800 => self.steps.extend((0..8).map(|i| Step::Record(newcomer(number, i, time)))),
             900 | 3_100 => self.steps.extend((0..300).map(|i| Step::Record(many_resources(number, i, time)))),
             1_200 => {
                 let document = IdentityDocument { status: Status::Suspended, ..self.documents[0].clone() };
@@ -92,6 +94,12 @@ impl Stream {
     pub fn stage(&self) -> Stage {
         Stage::new(1, self.settings.clone(), self.documents.iter().cloned())
     }
+}
+
+/// An act of an agent that nobody knows.
+fn newcomer(number: usize, i: usize, time: Timestamp) -> Vec<u8> {
+    let event = json!({"time": time.millis(), "agent": {"id": format!("new-{number}-{i}")}, "action": {"name": "t"}});
+    event.to_string().into_bytes()
 }
 
 /// An act in a session of its own, refused or not, of an agent whose name is no easy key.

@@ -60,12 +60,12 @@ pub fn read(
     position: impl Fn() -> Position,
     rules: &Rules,
     counts: &mut Counts,
-    accept: &mut dyn FnMut(Event<'_>),
+    accept: &mut dyn FnMut(&Event<'_>),
     reject: &mut dyn FnMut(DeadLetter<'_>),
 ) {
     counts.records += 1;
     decoder::decode(rules.decoder, record, &rules.limits, &mut |decoded| match decoded {
-        Ok(mut event) => {
+        Ok(event) => {
             counts.events += 1;
             counts.unknown_fields += u64::from(event.unknown_fields);
             let observed_at = event.observed_at.filter(|_| rules.archived).unwrap_or(record.observed_at);

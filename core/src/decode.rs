@@ -78,19 +78,26 @@ impl<'a> Event<'a> {
     /// [`DecodeError`] says which bound or field was at fault. A record within `limits` is decoded in bounded stack and
     /// in time linear in its length, whatever it holds.
     pub fn decode(record: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
+        let mut event = Event::default();
+        event.fill(record, limits)?;
+        Ok(event)
+    }
+
+    /// As [`Event::decode`], into an event that holds nothing yet: one is large, and to hand it on by value is to copy it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Event::decode`]; the event is not to be used then.
+    pub fn fill(&mut self, record: &'a [u8], limits: &Limits) -> Result<(), DecodeError> {
         check(record, limits)?;
         let text = simdutf8::basic::from_utf8(record).map_err(|_| not_utf8(record))?;
-        let mut event = Event::default();
         let mut parser = sonic_rs::Deserializer::from_str(text);
-        Fill(&mut event)
-            .deserialize(&mut parser)
-            .and_then(|()| parser.end())
-            .map_err(|error| diagnose(text, &error))?;
-        event.content = record_hash(record);
-        if event.id.is_empty() {
-            event.id = record_id(event.content, None).into();
+        Fill(self).deserialize(&mut parser).and_then(|()| parser.end()).map_err(|error| diagnose(text, &error))?;
+        self.content = record_hash(record);
+        if self.id.is_empty() {
+            self.id = record_id(self.content, None).into();
         }
-        Ok(event)
+        Ok(())
     }
 }
 

@@ -138,7 +138,7 @@ impl AgentState {
 
     /// Sees to it that the agent is compared with the peers that its document, else its platform, names.
     pub fn regroup(&mut self, world: &World, event: &Event<'_>, names: &mut impl FnMut(&str) -> Arc<str>) {
-        let declared = self.document(world).and_then(|document| document.peer_group());
+        let declared = self.document(world).and_then(Registered::peer_group);
         let platform = event.agent.platform.as_deref().filter(|platform| platform.len() <= LONGEST_NAME);
         let group = declared.as_deref().or(platform).unwrap_or(crate::neighbours::FLEET);
         if *self.group != *group || self.group_key == 0 {
@@ -156,13 +156,25 @@ impl AgentState {
     }
 
     /// Its identity document.
-    pub fn document(&mut self, world: &World) -> Option<Arc<Registered>> {
+    pub fn document(&mut self, world: &World) -> Option<&Registered> {
         // The first edition has no document.
         if self.edition != world.registry.edition() {
             self.edition = world.registry.edition();
             self.document = world.registry.get(&self.tenant, &self.id).cloned();
         }
-        self.document.clone()
+        self.document.as_deref()
+    }
+
+    /// Takes its identity document out while it is judged by it, to be put back by [`AgentState::put_document`]: a copy
+    /// would count itself in and out at each event.
+    pub(crate) fn take_document(&mut self, world: &World) -> Option<Arc<Registered>> {
+        self.document(world);
+        self.document.take()
+    }
+
+    /// Puts back what [`AgentState::take_document`] gave.
+    pub(crate) fn put_document(&mut self, document: Option<Arc<Registered>>) {
+        self.document = document;
     }
 
     /// Adds to its risk: each alert takes away a share of what is left to 100, by its severity.
@@ -182,6 +194,10 @@ impl AgentState {
 
     /// Its risk, 0 to 100. For display and order; it decides nothing.
     pub fn risk(&self, at: Timestamp) -> f64 {
+        // Most agents have none, and each event asks.
+        if self.risk == 0.0 {
+            return 0.0;
+        }
         let age = at.since(self.risk_at).max(0) as f64;
         100.0 * f64::from(self.risk) * (-age / RISK_HALF_LIFE_MILLIS).exp2()
     }

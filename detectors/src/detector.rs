@@ -23,10 +23,6 @@ pub struct Scene<'s, 'a> {
     pub world: &'s World,
     /// The agent's identity document.
     pub document: Option<&'s Registered>,
-    /// Its peers.
-    pub group: Option<&'s Group>,
-    /// Its fleet.
-    pub fleet: Option<&'s Group>,
     /// The agent, with each detector's own sequential statistic.
     pub agent: &'s mut AgentState,
     /// The session, before the event is noted in it.
@@ -35,6 +31,18 @@ pub struct Scene<'s, 'a> {
     pub lexicon: &'s mut Lexicon,
     /// Whether the clock has passed the event: it is scored, but nothing is reopened.
     pub late: bool,
+}
+
+impl<'s> Scene<'s, '_> {
+    /// The agent's peers: looked up when asked for, which few events do.
+    pub fn group(&self) -> Option<&'s Group> {
+        self.world.neighbours.group(self.agent.group_key)
+    }
+
+    /// Its fleet.
+    pub fn fleet(&self) -> Option<&'s Group> {
+        self.world.neighbours.group(self.agent.fleet_key)
+    }
 }
 
 /// A detector scores an event against what was learned before it, and learns nothing: learning is the engine's, after

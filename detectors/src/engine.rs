@@ -347,15 +347,13 @@ impl Engine {
         let mut findings = Vec::new();
         let mut p = [1.0; DETECTORS.len()];
         {
-            let document = agent.document(world);
+            let document = agent.take_document(world);
             let mut scene = Scene {
                 event,
                 id,
                 observation: &observation,
                 world,
                 document: document.as_deref(),
-                group: world.neighbours.group(agent.group_key),
-                fleet: world.neighbours.group(agent.fleet_key),
                 agent,
                 session: &mut session,
                 lexicon: parts.lexicon,
@@ -364,6 +362,7 @@ impl Engine {
             for (detector, p) in DETECTORS.iter().zip(&mut p) {
                 *p = detector.score(&mut scene, &mut findings);
             }
+            agent.put_document(document);
         }
         session.note(event, &observation);
         session.quarantined |= findings.iter().any(|finding| finding.severity > Severity::Low);
@@ -401,7 +400,8 @@ impl Engine {
             Some(session) => key(24, [&session.id, ""]),
             None => event.time.floor(HOUR_MILLIS).millis() as u64,
         };
-        if let Some(known) = agent.sessions.iter().position(|known| known.key == session_key) {
+        // The one of the last event stands last, and is most often this event's too.
+        if let Some(known) = agent.sessions.iter().rposition(|known| known.key == session_key) {
             return (agent.sessions.swap_remove(known), true);
         }
         if !late {
@@ -470,7 +470,19 @@ impl Engine {
 
     pub(crate) fn set_timer(&mut self, place: u32) {
         let agent = &mut self.agents[place as usize];
-        let Some(due) = agent.deadline() else { return };
+        let due = match agent.timer {
+            None => agent.deadline(),
+            // What the timer was set for has moved later if at all, but for the session of the last event, which stands
+            // last, and the silence after it: these may be new.
+            Some(_) => agent
+                .sessions
+                .last()
+                .map(|session| session.deadline())
+                .into_iter()
+                .chain(agent.hour.silence_due())
+                .min(),
+        };
+        let Some(due) = due else { return };
         // A timer that fires early looks again; one that fires late would be wrong.
         if agent.timer.is_none_or(|set| due < set) {
             agent.timer = Some(due);

@@ -219,10 +219,10 @@ fn grant(scene: &mut Scene<'_, '_>) -> Option<Finding> {
     }
     // A new agent whose peers give permissions is expected to; one with a history of not doing so is not.
     let peers = scene
-        .group
+        .group()
         .map_or(0, |group| group.usage(Dimension::Tool as u8).map_or(0, |usage| usage.agents(scene.observation.tool)));
     let warm = scene.agent.sessions_learned >= WARM_SESSIONS;
-    if !warm && (peers > 0 || scene.group.is_none_or(|group| group.agents < 3)) {
+    if !warm && (peers > 0 || scene.group().is_none_or(|group| group.agents < 3)) {
         return None;
     }
     Some(Finding {

@@ -104,7 +104,7 @@ fn peers(scene: &Scene<'_, '_>, dimension: Dimension, key: u64) -> f64 {
     let tail = |group: Option<&Group>, above: &dyn Fn() -> f64| {
         group.and_then(|group| group.usage(dimension as u8)).map_or_else(above, |usage| usage.tail(key, above))
     };
-    tail(scene.group, &|| tail(scene.fleet, &|| 1.0))
+    tail(scene.group(), &|| tail(scene.fleet(), &|| 1.0))
 }
 
 /// The p-value of a tool that the identity document lists and that the agent never used: one of those.
@@ -225,7 +225,7 @@ fn explain(scene: &Scene<'_, '_>, surprise: &Surprise) -> Evidence {
             .find(|touched| touched.resource == surprise.key)
             .map_or(surprise.key, |touched| touched.family),
     };
-    let peers = scene.group.filter(|group| group.agents > 0).map(|group| {
+    let peers = scene.group().filter(|group| group.agents > 0).map(|group| {
         let users = group.usage(dimension as u8).map_or(0, |usage| usage.agents(key));
         format!("{} of {} peers", u64::from(users).min(group.agents), group.agents)
     });

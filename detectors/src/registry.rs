@@ -22,7 +22,8 @@ pub struct Registered {
 struct Data {
     /// What the pattern begins with, up to its first wildcard: most resources differ there.
     prefix: String,
-    pattern: WildMatch,
+    /// The pattern; `None` where all that begins with the prefix is meant, as most patterns do.
+    pattern: Option<WildMatch>,
     access: Access,
     up_to: Option<Sensitivity>,
     expires_at: Option<Timestamp>,
@@ -34,12 +35,11 @@ impl Registered {
         let data = document
             .data_access
             .iter()
-            .map(|data| Data {
-                prefix: data.resource.split(['*', '?']).next().unwrap_or_default().to_owned(),
-                pattern: WildMatch::new(&data.resource),
-                access: data.access,
-                up_to: data.sensitivity,
-                expires_at: data.expires_at,
+            .map(|data| {
+                let prefix = data.resource.split(['*', '?']).next().unwrap_or_default().to_owned();
+                let is_prefix = data.resource.strip_prefix(&prefix) == Some("*");
+                let pattern = (!is_prefix).then(|| WildMatch::new(&data.resource));
+                Data { prefix, pattern, access: data.access, up_to: data.sensitivity, expires_at: data.expires_at }
             })
             .collect();
         let mut tools: HashMap<String, Vec<Option<String>>> = HashMap::new();
@@ -75,7 +75,7 @@ impl Registered {
                     && data.up_to.zip(sensitivity).is_none_or(|(up_to, sensitivity)| sensitivity <= up_to)
                     && data.expires_at.is_none_or(|end| at < end)
                     && resource.starts_with(&data.prefix)
-                    && data.pattern.matches(resource)
+                    && data.pattern.as_ref().is_none_or(|pattern| pattern.matches(resource))
             })
     }
 
@@ -178,6 +178,21 @@ mod tests {
         assert!(!document.allows_data("crm/customers/1", Access::Read, Some(Sensitivity::Restricted), before));
         assert!(!document.allows_data("crm/customers/1", Access::Read, None, after));
         assert!(!document.allows_data("crm/orders/1", Access::Read, None, before));
+    }
+
+    #[test]
+    fn patterns_are_matched_whole_wherever_their_wildcards_stand() {
+        let document = registered(
+            "id: a\ndata_access: [{resource: 'crm/*', access: read}, {resource: 'payroll', access: read}, {resource: \
+             'hr/*/pay', access: read}, {resource: 'log-?', access: read}]",
+        );
+        let allows = |resource| document.allows_data(resource, Access::Read, None, Timestamp::MIN);
+        for inside in ["crm/", "crm/customers/1", "payroll", "hr/1/pay", "hr/1/2/pay", "log-1"] {
+            assert!(allows(inside), "{inside}");
+        }
+        for outside in ["crm", "payroll2", "hr/1/pay/2", "log-12", "xcrm/1", ""] {
+            assert!(!allows(outside), "{outside}");
+        }
     }
 
     #[test]

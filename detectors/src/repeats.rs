@@ -34,12 +34,15 @@ impl Repeats {
     /// Looks an event up and remembers it.
     pub fn check(&mut self, id: u64, content: u128) -> Seen {
         let (id, content) = (id as u32, content as u32);
+        // Nearly always none is equal, and a look that goes over all of them is vector code.
         let mut seen = Seen::Never;
-        for (i, _) in self.ids.iter().enumerate().filter(|&(_, &known)| known == id) {
-            if self.contents[i] == content {
-                return Seen::Repeated;
+        if self.ids.iter().fold(false, |found, &known| found | (known == id)) {
+            for (i, _) in self.ids.iter().enumerate().filter(|&(_, &known)| known == id) {
+                if self.contents[i] == content {
+                    return Seen::Repeated;
+                }
+                seen = Seen::Reused;
             }
-            seen = Seen::Reused;
         }
         if self.ids.len() < REMEMBERED {
             if self.ids.len() == self.ids.capacity() {

@@ -5,16 +5,16 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
-
-use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use std::time::{Duration, Instant};
 
 use futures_executor::block_on;
+use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
-use crate::kafka::{Admin, ClientSettings, TopicSpec};
+use crate::kafka::{Admin, ClientSettings, KafkaError, TopicSpec};
 use crate::source::now;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/kafka");
@@ -147,6 +147,42 @@ impl Broker {
     pub fn settings_with(&self, librdkafka: &[(&str, &str)]) -> ClientSettings {
         let settings = librdkafka.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
         ClientSettings::new(&self.bootstrap, settings).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Reads a topic as anybody would with `rdkafka`, for [`KafkaSource`](crate::kafka::KafkaSource) to be compared with:
+    /// `BaseConsumer::poll` in a loop, message by message, all settings those by default, and of each record its length
+    /// alone is looked at. Returns the time from the first record until `records` of them were there.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError`] where the client fails, or nothing comes for a minute.
+    pub fn drain_plainly(&self, topic: &str, records: u64) -> Result<Duration, KafkaError> {
+        const PATIENCE: Duration = Duration::from_secs(60);
+        let doing = || format!("draining {topic} with a plain consumer");
+        let mut config = ClientConfig::new();
+        // Who reads a topic from its beginning cannot do without these three.
+        config.set("bootstrap.servers", &self.bootstrap).set("group.id", self.unique("plain"));
+        config.set("auto.offset.reset", "earliest");
+        let consumer: BaseConsumer = config.create().map_err(|error| KafkaError::from_client(doing(), error))?;
+        consumer.subscribe(&[topic]).map_err(|error| KafkaError::from_client(doing(), error))?;
+        let (mut started, mut quiet, mut seen, mut bytes) = (None, None, 0, 0);
+        while seen < records {
+            // Nothing is also what a poll gives that has served a rebalance, or a commit.
+            let Some(message) = consumer.poll(Duration::from_secs(1)) else {
+                if quiet.get_or_insert_with(Instant::now).elapsed() >= PATIENCE {
+                    let nothing = rdkafka::error::KafkaError::NoMessageReceived;
+                    return Err(KafkaError::from_client(doing(), nothing));
+                }
+                continue;
+            };
+            let message = message.map_err(|error| KafkaError::from_client(doing(), error))?;
+            quiet = None;
+            started.get_or_insert_with(Instant::now);
+            seen += 1;
+            bytes += message.payload_len();
+        }
+        std::hint::black_box(bytes);
+        Ok(started.map_or(Duration::ZERO, |started: Instant| started.elapsed()))
     }
 
     /// A name that nobody else has: for a topic, a group, a transactional id.

@@ -257,7 +257,7 @@ impl Replay {
                 counts,
                 &mut |event| {
                     if outcome.is_ok() {
-                        outcome = self.observe(&event, || batch.records.position(i));
+                        outcome = self.observe(event, || batch.records.position(i));
                     }
                 },
                 &mut |letter| {

@@ -116,7 +116,7 @@ impl Owner {
                 counts,
                 &mut |event| {
                     let elsewhere =
-                        source.and_then(|source| source.elsewhere(self.partition, &record, position, &event));
+                        source.and_then(|source| source.elsewhere(self.partition, &record, position, event));
                     if let Some(out) = elsewhere {
                         // A record of several events goes as one.
                         if forwarded.last() != Some(&out) {
@@ -125,9 +125,9 @@ impl Owner {
                         return;
                     }
                     self.highest = self.highest.max(event.time);
-                    let scored = self.engine.observe(&event);
+                    let scored = self.engine.observe(event);
                     outcomes[event.outcome as usize] += 1;
-                    note(&mut self.standings, &event, scored.risk);
+                    note(&mut self.standings, event, scored.risk);
                 },
                 &mut |letter| {
                     reading.metrics.dead_letters(letter.reason).inc();

@@ -16,9 +16,9 @@ pub trait Decoder: Send + Sync {
     /// Hands the events of one record to `emit`, in order; a record may hold several. What cannot be decoded is handed
     /// over as an error, once for the record or once for each part that is at fault: never nothing at all.
     ///
-    /// Events borrow from the record. Nothing that a record holds makes this panic, and `limits` hold before any parser
+    /// Events borrow from the record, and are lent because they are large. Nothing that a record holds makes this panic, and `limits` hold before any parser
     /// sees it.
-    fn decode<'a>(&self, record: &'a [u8], limits: &Limits, emit: &mut dyn FnMut(Result<Event<'a>, DecodeError>));
+    fn decode<'a>(&self, record: &'a [u8], limits: &Limits, emit: &mut dyn FnMut(Result<&mut Event<'a>, DecodeError>));
 }
 
 /// Every format there is.
@@ -60,7 +60,7 @@ pub fn decode<'a>(
     decoder: &dyn Decoder,
     record: &Record<'a>,
     limits: &Limits,
-    emit: &mut dyn FnMut(Result<Event<'a>, DecodeError>),
+    emit: &mut dyn FnMut(Result<&mut Event<'a>, DecodeError>),
 ) {
     match record.oversize {
         Some(bytes) => emit(Err(DecodeError::TooLong {

@@ -13,7 +13,9 @@ impl Decoder for Native {
         "native"
     }
 
-    fn decode<'a>(&self, record: &'a [u8], limits: &Limits, emit: &mut dyn FnMut(Result<Event<'a>, DecodeError>)) {
-        emit(Event::decode(record, limits));
+    fn decode<'a>(&self, record: &'a [u8], limits: &Limits, emit: &mut dyn FnMut(Result<&mut Event<'a>, DecodeError>)) {
+        let mut event = Event::default();
+        let decoded = event.fill(record, limits);
+        emit(decoded.map(|()| &mut event));
     }
 }

@@ -53,6 +53,7 @@ pub fn join(broker: &Broker, topic: &str) -> Result<KafkaSource, Box<dyn Error>>
         instance: None,
         topics: vec![topic.to_owned()],
         internal: Vec::new(),
+        writer: None,
     };
     Ok(KafkaSource::open(&broker.settings(), &group)?)
 }

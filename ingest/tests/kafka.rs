@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn group(group: &str, topics: &[&str]) -> GroupSettings {
     let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
-    GroupSettings { group: group.to_owned(), instance: None, topics, internal: Vec::new() }
+    GroupSettings { group: group.to_owned(), instance: None, topics, internal: Vec::new(), writer: None }
 }
 
 fn join(broker: &Broker, group_id: &str, topic: &str) -> KafkaSource {

@@ -1,17 +1,18 @@
 //! The changelog: a compacted topic that holds the state of every partition's engine, and from which whoever takes a
 //! partition over has it back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use driftline_detectors::state::{Restoring, StateRecord};
 use driftline_detectors::{Engine, World};
+use driftline_ingest::failpoints::{Step, reach};
 use driftline_ingest::kafka::{Admin, ClientSettings, OutRecord, Reader, Start, TopicSpec, Until, end_transaction_of};
 use driftline_ingest::{PartitionBatch, Polled, Source, TopicPartition};
 
-use super::ledger::Ledger;
+use super::ledger::{Held, Ledger};
 use crate::commands::CommandError;
 
 const POLL: Duration = Duration::from_millis(100);
@@ -81,6 +82,11 @@ impl Changelog {
         Ok(Self { topic, written: BTreeMap::new() })
     }
 
+    /// The group whose state it is.
+    pub fn group(&self) -> &str {
+        &self.topic.group
+    }
+
     /// Where state is read back from.
     pub fn topic(&self) -> &StateTopic {
         &self.topic
@@ -99,11 +105,11 @@ impl Changelog {
         &mut self,
         place: i32,
         changes: Vec<StateRecord>,
-        agents: u64,
+        held: Held,
         control: u64,
         positions: BTreeMap<String, i64>,
     ) -> impl Iterator<Item = OutRecord> {
-        let ledger = Ledger::new(&self.topic.group, control, agents, positions);
+        let ledger = Ledger::new(&self.topic.group, control, held, positions);
         let news = self.written.get(&place) != Some(&ledger);
         let renewed = news.then(|| (Ledger::KEY.to_vec(), Some(ledger.encode())));
         if news {
@@ -122,16 +128,22 @@ impl Changelog {
 }
 
 impl StateTopic {
-    /// Reads the state of a partition up to the last commit. `writer` is the transactional id of who has committed it last,
-    /// empty where nobody has; nobody else may be writing to it, and what they have left open is ended. `None` where the
+    /// Reads the state of a partition up to the last commit. `writers` are the transactional ids of
+    /// who may have committed it last; nobody else may be writing to it, and what they have left open is ended. `None` where the
     /// state came to be not wanted any more.
     ///
     /// # Errors
     ///
     /// [`CommandError`] where a record is damaged or missing: it says which, and what to do. Nothing is made up for it.
-    pub fn restore(&self, place: i32, writer: &str, progress: &Progress) -> Result<Option<Restored>, CommandError> {
+    pub fn restore(
+        &self,
+        place: i32,
+        writers: &BTreeSet<String>,
+        progress: &Progress,
+    ) -> Result<Option<Restored>, CommandError> {
         let partition = TopicPartition::new(&*self.topic, place);
         let mut reader = Reader::open(&self.settings, &[(partition.clone(), Start::Beginning)], Until::End, &[])?;
+        reach(Step::StateOpened);
         let mut restoring = Engine::restore(World::default());
         let mut ledger = None;
         let mut moved = Instant::now();
@@ -145,27 +157,30 @@ impl StateTopic {
                         self.read(batch, &mut restoring, &mut ledger)?;
                         progress.records.fetch_add(batch.records.len() as u64, Ordering::Relaxed);
                     }
+                    reach(Step::StatePartlyRead);
                     progress.thousandths.store((1000.0 * reader.share()) as u64, Ordering::Relaxed);
                     moved = Instant::now();
                 }
                 Polled::Finished => break,
-                _ if !writer.is_empty() && moved.elapsed() >= PATIENCE => {
+                _ if moved.elapsed() >= PATIENCE => {
                     // A broker that is busy is slow to answer too; a transaction that is open shows.
                     if reader.waits_for_transaction(&partition)? {
-                        tracing::warn!("{partition} waits for a transaction that `{writer}` has left open: ending it");
-                        end_transaction_of(&self.settings, writer)?;
+                        for writer in writers {
+                            tracing::warn!(
+                                "{partition} waits for a transaction that `{writer}` has left open: ending it"
+                            );
+                            end_transaction_of(&self.settings, writer)?;
+                        }
                     }
                     moved = Instant::now();
                 }
                 _ => {}
             }
         }
+        reach(Step::StateRead);
         let engine = restoring.finish().map_err(|error| self.unusable(&partition, &error.to_string()))?;
-        let (held, recorded) = (engine.len() as u64, ledger.as_ref().map_or(0, |ledger: &Ledger| ledger.agents));
-        if held != recorded {
-            let what = format!("it has {held} agents and should have {recorded}: records are missing");
-            return Err(self.unusable(&partition, &what));
-        }
+        let covered = ledger.as_ref().unwrap_or(&Ledger::nothing(&self.group)).covers(Held::of(&engine));
+        covered.map_err(|what| self.unusable(&partition, &what))?;
         Ok(Some(Restored { engine, ledger }))
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use driftline_alerting::log::AlertLog;
+use driftline_ingest::failpoints::{Step, reach};
 use driftline_ingest::kafka::{ClientSettings, CommitError, Membership, OutRecord, TransactionalWriter};
 
 use super::Work;
@@ -68,6 +69,7 @@ impl Committer {
             self.metrics.commit.observe(started.elapsed().as_secs_f64());
             // Nobody waits for the last one.
             let _ = done.send(started.elapsed());
+            reach(Step::CommitTold);
         }
         Ok(())
     }
@@ -97,7 +99,11 @@ impl Committer {
             })?;
             let writer = match writer {
                 Some(writer) => writer,
-                None => writer.insert(Box::new(TransactionalWriter::new(settings, id)?)),
+                None => {
+                    let opened = Box::new(TransactionalWriter::new(settings, id)?);
+                    reach(Step::WriterOpened);
+                    writer.insert(opened)
+                }
             };
             commit_transaction(writer, id, &work, &group, &self.readiness)?;
         }

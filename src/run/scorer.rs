@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use driftline_core::{Alert, Change, ControlRecord, Outcome, Settings, Timestamp, key};
 use driftline_detectors::state::StateRecord;
 use driftline_detectors::{Conductor, Contribution, Engine, OutOfOrder};
+use driftline_ingest::failpoints::{Step, reach};
 use driftline_ingest::kafka::{Admin, ClientSettings, GroupSettings, KafkaSource, Keyed, Membership, TopicSpec};
 use driftline_ingest::{Assignment, FileOptions, FileSource, PartitionBatch, Polled, Source, TopicPartition, decoder};
 use rayon::prelude::*;
@@ -15,6 +16,7 @@ use super::changelog::Changelog;
 use super::commits::Commits;
 use super::control_log::{ControlLog, positions};
 use super::identity_folder::IdentityFolder;
+use super::ledger::{Held, Ledger};
 use super::owner::{Owner, Placement, Reading, Taken};
 use super::service::Service;
 use super::sinks::Sinks;
@@ -112,12 +114,13 @@ impl<'s> Scorer<'s> {
         let usage = |error: driftline_ingest::FileError| CommandError::Usage(error.to_string());
         let (input, topics) = match (&config.source, &service.kafka) {
             (SourceConfig::Kafka(source), Some(client)) => {
-                let topics = Topics::open(source, client)?;
+                let topics = Topics::open(source, client, service.transactional_id(&source.group))?;
                 let group = GroupSettings {
                     group: source.group.clone(),
                     instance: Some(service.instance.id.clone()),
                     topics: vec![source.topic.clone()],
                     internal: vec![source.internal_topic.clone()],
+                    writer: Some(service.transactional_id(&source.group)),
                 };
                 (Input::Kafka(Box::new(KafkaSource::open(client, &group)?)), Some(topics))
             }
@@ -162,6 +165,7 @@ impl<'s> Scorer<'s> {
         while !halted() {
             match self.input.source().poll(POLL)? {
                 Polled::Records(batches) => {
+                    reach(Step::BatchRead);
                     let started = Instant::now();
                     self.take(batches);
                     self.service.metrics.scoring.observe(started.elapsed().as_secs_f64());
@@ -227,6 +231,7 @@ impl<'s> Scorer<'s> {
                 )));
             }
         }
+        reach(Step::Assigned);
         match &mut self.topics {
             Some(topics) => topics.takeovers.begin(assignments),
             None => Ok(()),
@@ -263,10 +268,11 @@ impl<'s> Scorer<'s> {
         let gap = |error: OutOfOrder| CommandError::Failed(format!("the control log: {error}"));
         topics.takeovers.bring_up(&mut ready, now).map_err(gap)?;
         let Ready { assignments, mut engine, ledger, .. } = ready;
+        let known = ledger.clone().unwrap_or_else(|| Ledger::nothing(topics.changelog.group()));
         let mut begin = Vec::with_capacity(assignments.len());
         for Assignment { partition, committed, .. } in assignments {
             // Positions of a group that was idle for long have expired; the state knows them still.
-            let at = ledger.as_ref().map_or(Ok(None), |ledger| ledger.agrees(&partition, committed));
+            let at = known.agrees(&partition, committed);
             let at = at.map_err(|what| CommandError::Usage(format!("{what}: {BEGIN_ANEW}")))?.or(committed);
             let next = at.unwrap_or(0);
             tracing::info!("{partition} is read from offset {next}");
@@ -274,6 +280,7 @@ impl<'s> Scorer<'s> {
             begin.push((partition, at));
         }
         topics.changelog.resume(place, ledger.as_ref());
+        reach(Step::TakenOver);
         self.service.metrics.restored.inc_by(engine.len() as u64);
         self.work.alerts.extend(engine.take_alerts());
         self.own(place, engine);
@@ -387,7 +394,8 @@ impl<'s> Scorer<'s> {
         let Some(highest) = self.progress() else { return Ok(()) };
         let Some(clock) = self.conductor.clock(highest) else { return Ok(()) };
         self.decree(clock)?;
-        if self.conductor.hour_is_over() {
+        // An epoch takes what all partitions here have gathered: one whose state is on its way must not miss it.
+        if self.conductor.hour_is_over() && self.topics.as_ref().is_none_or(|topics| topics.takeovers.is_empty()) {
             let mut contributed = Contribution::default();
             for owner in self.owners.values_mut() {
                 contributed.merge(owner.engine.take_contribution());
@@ -506,20 +514,21 @@ impl<'s> Scorer<'s> {
         self.note_alerts(&work.alerts);
         let control = self.conductor.world().next;
         if let Some(topics) = &mut self.topics {
-            let changes: Vec<(i32, Vec<StateRecord>, u64)> = self
+            let changes: Vec<(i32, Vec<StateRecord>, Held)> = self
                 .owners
                 .par_iter_mut()
-                .map(|(place, owner)| (*place, owner.engine.take_changes(), owner.engine.len() as u64))
+                .map(|(place, owner)| (*place, owner.engine.take_changes(), Held::of(&owner.engine)))
                 .collect();
-            for (place, changes, agents) in changes {
+            for (place, changes, held) in changes {
                 let positions = self.next.iter().filter(|(partition, _)| partition.partition == place);
                 let positions = positions.map(|(partition, next)| (partition.to_string(), *next)).collect();
-                work.records.extend(topics.changelog.records(place, changes, agents, control, positions));
+                work.records.extend(topics.changelog.records(place, changes, held, control, positions));
             }
             // All of them, so that nothing is ever committed without the broker asking whether we still are a member.
             work.positions =
                 self.next.iter().filter(|(_, next)| **next > 0).map(|(p, next)| (p.clone(), *next)).collect();
         }
+        reach(Step::CommitGathered);
         self.commits.begin((work, self.input.membership()));
         // What was begun before has been committed.
         if let Some(topics) = &mut self.topics {
@@ -609,11 +618,11 @@ struct Topics {
 }
 
 impl Topics {
-    fn open(source: &crate::config::KafkaSource, client: &ClientSettings) -> Result<Self, CommandError> {
+    fn open(source: &crate::config::KafkaSource, client: &ClientSettings, own: String) -> Result<Self, CommandError> {
         let placement = place(source, client)?;
         let control_log = ControlLog::open(client, &source.control_topic)?;
         let changelog = Changelog::open(client, &source.state_topic, placement.partitions, &source.group)?;
-        let takeovers = Takeovers::new(changelog.topic().clone(), control_log.topic().clone());
+        let takeovers = Takeovers::new(changelog.topic().clone(), control_log.topic().clone(), own);
         Ok(Self { placement, control_log, changelog, takeovers })
     }
 }

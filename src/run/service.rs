@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use driftline_alerting::log::AlertLog;
+use driftline_ingest::failpoints::{Step, reach};
 use driftline_ingest::kafka::{Admin, ClientSettings, TopicSpec};
 
 use super::commits::Commits;
@@ -91,6 +92,7 @@ impl Service {
             metrics: self.metrics.clone(),
             readiness: self.readiness.clone(),
         };
+        reach(Step::SessionBegun);
         let failed = Arc::new(AtomicBool::new(false));
         let committing = {
             let failed = failed.clone();
@@ -140,8 +142,13 @@ impl Service {
         let (Some(settings), SourceConfig::Kafka(kafka)) = (&self.kafka, &self.config.source) else {
             return Ok(Outlet::Local);
         };
-        let id = format!("driftline-{}-{}", kafka.group, self.instance.id);
+        let id = self.transactional_id(&kafka.group);
         Ok(Outlet::Kafka { settings: settings.clone(), writer: None, id, alerts: self.alerts_topic().map(Arc::from) })
+    }
+
+    /// Under which this instance commits.
+    pub fn transactional_id(&self, group: &str) -> String {
+        format!("driftline-{group}-{}", self.instance.id)
     }
 
     fn alerts_topic(&self) -> Option<&str> {

@@ -3,7 +3,7 @@
 //! A partition is not read before its engine is here and stands where the instance does in the control log. Where the
 //! group takes it away again meanwhile, what is on its way is dropped.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use driftline_core::ControlRecord;
 use driftline_detectors::{Conductor, Control, Engine, OutOfOrder, World};
+use driftline_ingest::failpoints::{Step, reach};
 use driftline_ingest::{Assignment, TopicPartition};
 
 use super::changelog::{Progress, StateTopic};
@@ -54,6 +55,8 @@ type Arrival = (i32, u64, Result<Option<Ready>, CommandError>);
 pub struct Takeovers {
     state: StateTopic,
     control: ControlTopic,
+    /// The transactional id of this instance.
+    own: String,
     under_way: BTreeMap<i32, Takeover>,
     arrivals: (Sender<Arrival>, Receiver<Arrival>),
     /// How many there were so far.
@@ -81,11 +84,12 @@ impl Drop for Takeovers {
 
 impl Takeovers {
     /// Nothing is taken over yet.
-    pub fn new(state: StateTopic, control: ControlTopic) -> Self {
+    pub fn new(state: StateTopic, control: ControlTopic, own: String) -> Self {
         let now = Instant::now();
         Self {
             state,
             control,
+            own,
             under_way: BTreeMap::new(),
             arrivals: unbounded(),
             numbers: 0,
@@ -104,6 +108,13 @@ impl Takeovers {
             let now = Instant::now();
             self.told = Told { began: now, last: now, records: 0, counted: 0 };
         }
+        // A partition that nothing was read from has no position, and no writer's name beside it, but its state is written
+        // with that of the others: by one of their writers, or, where there are none yet, by this instance before it died.
+        let names = assignments.iter().map(|assignment| &assignment.metadata).filter(|name| !name.is_empty());
+        let mut writers: BTreeSet<String> = names.cloned().collect();
+        if writers.is_empty() {
+            writers.insert(self.own.clone());
+        }
         let mut places: BTreeMap<i32, Vec<Assignment>> = BTreeMap::new();
         for assignment in assignments {
             places.entry(assignment.partition.partition).or_default().push(assignment);
@@ -120,9 +131,9 @@ impl Takeovers {
             let progress = Arc::new(Progress::default());
             let (state, control, arrived) = (self.state.clone(), self.control.clone(), self.arrivals.0.clone());
             {
-                let (progress, assignments) = (progress.clone(), assignments.clone());
+                let (progress, assignments, writers) = (progress.clone(), assignments.clone(), writers.clone());
                 threads.spawn_fifo(move || {
-                    let ready = restore(place, assignments, &state, &control, &progress);
+                    let ready = restore(place, assignments, &writers, &state, &control, &progress);
                     // The session may have ended.
                     let _ = arrived.send((place, number, ready));
                 });
@@ -241,18 +252,19 @@ impl Takeovers {
 fn restore(
     place: i32,
     assignments: Vec<Assignment>,
+    writers: &BTreeSet<String>,
     state: &StateTopic,
     control: &ControlTopic,
     progress: &Progress,
 ) -> Result<Option<Ready>, CommandError> {
     let started = Instant::now();
-    // A partition that nothing was read from has no writer's name beside it.
-    let writers = assignments.iter().map(|assignment| assignment.metadata.as_str());
-    let writer = writers.clone().find(|writer| !writer.is_empty()).unwrap_or_default();
-    let Some(restored) = state.restore(place, writer, progress)? else { return Ok(None) };
+    let own = assignments.iter().map(|assignment| &assignment.metadata).find(|writer| !writer.is_empty());
+    let own = own.map(|writer| BTreeSet::from([writer.clone()]));
+    let Some(restored) = state.restore(place, own.as_ref().unwrap_or(writers), progress)? else { return Ok(None) };
     let mut engine = restored.engine;
     let known = restored.ledger.as_ref().map_or(0, |ledger| ledger.control);
     let Some(conductor) = control.bring_up(&mut engine, known, &progress.is_over)? else { return Ok(None) };
+    reach(Step::CaughtUp);
     let (agents, seconds) = (engine.len(), started.elapsed().as_secs_f64());
     tracing::info!(partition = place, agents, seconds, "state was restored");
     Ok(Some(Ready { place, assignments, engine, ledger: restored.ledger, conductor }))

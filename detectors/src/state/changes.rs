@@ -67,6 +67,11 @@ impl Engine {
         agents.chain(names).chain(partition::contributed(&self.contribution))
     }
 
+    /// How many records its state is besides the two of each agent.
+    pub fn shared_records(&self) -> usize {
+        self.lexicon.keys().count() + self.contribution.parts().count()
+    }
+
     /// A hash of its state: equal where two engines hold the same, in whatever order they came to it. The sum of the
     /// records' hashes; it takes as long as writing them all does.
     pub fn state_hash(&self) -> u128 {

@@ -54,6 +54,9 @@ pub struct GroupSettings {
     /// too, so that what belongs together is in one place. Their headers say where a record was read first; headers of
     /// other topics are not believed.
     pub internal: Vec<String>,
+    /// The transactional id that this member commits under. A transaction that holds positions up before anybody's name
+    /// stands beside one was begun by this member, before it died.
+    pub writer: Option<String>,
 }
 
 /// A member of a consumer group.
@@ -102,7 +105,7 @@ impl KafkaSource {
         Ok(Self {
             taker: Taker::new(client.clone(), BATCH, &internal),
             internal: internal.into_iter().map(Arc::from).collect(),
-            standing: Standing::new(client.clone(), &group.group, settings)?,
+            standing: Standing::new(client.clone(), group, settings)?,
             client,
             inquiries: Vec::new(),
             given: BTreeSet::new(),

@@ -14,7 +14,7 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use super::error::Failure;
 use super::native::{Client, list};
 use super::writer::end_transaction_of;
-use super::{ClientSettings, KafkaError};
+use super::{ClientSettings, GroupSettings, KafkaError};
 use crate::source::{Assignment, TopicPartition};
 
 /// How long the coordinator may take for an answer. A position that belongs to an open transaction is known only when
@@ -35,6 +35,8 @@ pub(super) struct Standing {
     /// Sees positions as they were before a transaction that is still open.
     before: Arc<Client>,
     settings: ClientSettings,
+    /// The transactional id of this member.
+    own: Option<String>,
 }
 
 /// A question that is under way.
@@ -47,10 +49,10 @@ pub(super) struct Inquiry {
 
 impl Standing {
     /// Of the group that `client` is a member of.
-    pub fn new(client: Arc<Client>, group: &str, settings: &ClientSettings) -> Result<Self, KafkaError> {
-        let uncommitted = [("group.id", group), ("isolation.level", "read_uncommitted")];
+    pub fn new(client: Arc<Client>, group: &GroupSettings, settings: &ClientSettings) -> Result<Self, KafkaError> {
+        let uncommitted = [("group.id", group.group.as_str()), ("isolation.level", "read_uncommitted")];
         let before = Client::new(&settings.client(&[], &uncommitted))?;
-        Ok(Self { client, before, settings: settings.clone() })
+        Ok(Self { client, before, settings: settings.clone(), own: group.writer.clone() })
     }
 
     /// Asks where the group stands in partitions.
@@ -121,14 +123,19 @@ impl Standing {
     }
 
     /// Ends the transactions that hold positions up. Their writers' names stand beside the positions that they committed
-    /// before.
+    /// before; where there are none, it is the group's first transaction, and may be this member's own.
     fn end_what_nobody_will(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
         let mut known = list(partitions);
         if self.before.committed(&mut known, ANSWER).is_err() {
             return Ok(());
         }
-        let writers: BTreeSet<String> = known.elements().iter().map(|element| element.metadata().to_owned()).collect();
-        for writer in writers.iter().filter(|writer| !writer.is_empty()) {
+        let mut writers: BTreeSet<String> =
+            known.elements().iter().map(|element| element.metadata().to_owned()).collect();
+        writers.remove("");
+        if writers.is_empty() {
+            writers.extend(self.own.clone());
+        }
+        for writer in &writers {
             tracing::warn!("positions wait for a transaction that `{writer}` has left open: ending it");
             end_transaction_of(&self.settings, writer)?;
         }

@@ -3,8 +3,10 @@
 #![cfg(test)]
 
 mod crashes;
+mod failpoints;
 mod instance;
 mod table;
+mod tampering;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -36,6 +36,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // Nothing, unless it was built for tests.
+    let _failpoints = driftline_ingest::failpoints::begin();
     let cli = Cli::parse();
     // The stream processor sets its logs up from its configuration.
     if !matches!(cli.command, Command::Run(_))

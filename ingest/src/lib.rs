@@ -34,6 +34,7 @@
 mod dead_letter;
 pub mod decoder;
 pub mod dump;
+pub mod failpoints;
 mod file;
 mod forward;
 pub mod kafka;

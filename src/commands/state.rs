@@ -13,7 +13,7 @@ use driftline_ingest::{PartitionBatch, Polled, Source, TopicPartition};
 
 use super::CommandError;
 use super::dump::Topic;
-use crate::run::ledger::Ledger;
+use crate::run::ledger::{Held, Ledger};
 use crate::run::local;
 
 /// `driftline state`.
@@ -119,14 +119,9 @@ impl Reading {
 
     fn finish(self, partition: &TopicPartition) -> Result<(Engine, Option<Ledger>), CommandError> {
         let engine = self.restoring.finish().map_err(|error| unusable(partition, &error.to_string()))?;
-        let held = engine.len() as u64;
-        match self.ledger {
-            None if held > 0 => Err(unusable(partition, "it has agents and no ledger")),
-            Some(ledger) if ledger.agents != held => {
-                Err(unusable(partition, &format!("it has {held} agents and should have {}", ledger.agents)))
-            }
-            ledger => Ok((engine, ledger)),
-        }
+        let covered = self.ledger.as_ref().unwrap_or(&Ledger::nothing("")).covers(Held::of(&engine));
+        covered.map_err(|what| unusable(partition, &what))?;
+        Ok((engine, self.ledger))
     }
 }
 

@@ -1,17 +1,18 @@
 //! The changelog: a compacted topic that holds the state of every partition's engine, and from which whoever takes a
 //! partition over has it back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use driftline_detectors::state::{Restoring, StateRecord};
 use driftline_detectors::{BackingError, Engine};
+use driftline_ingest::failpoints::{Step, reach};
 use driftline_ingest::kafka::{Admin, ClientSettings, OutRecord, Reader, Start, TopicSpec, Until, end_transaction_of};
 use driftline_ingest::{PartitionBatch, Polled, Source, TopicPartition};
 
-use super::ledger::Ledger;
+use super::ledger::{Held, Ledger};
 use crate::commands::CommandError;
 
 const POLL: Duration = Duration::from_millis(100);
@@ -81,6 +82,11 @@ impl Changelog {
         Ok(Self { topic, written: BTreeMap::new() })
     }
 
+    /// The group whose state it is.
+    pub fn group(&self) -> &str {
+        &self.topic.group
+    }
+
     /// Where state is read back from.
     pub fn topic(&self) -> &StateTopic {
         &self.topic
@@ -119,8 +125,8 @@ impl Changelog {
 }
 
 impl StateTopic {
-    /// Reads the state of a partition up to the last commit. `writer` is the transactional id of who has committed it last,
-    /// empty where nobody has; nobody else may be writing to it, and what they have left open is ended. `None` where the
+    /// Reads the state of a partition up to the last commit. `writers` are the transactional ids of who may have
+    /// committed it last; nobody else may be writing to it, and what they have left open is ended. `None` where the
     /// state came to be not wanted any more. It goes into `restoring`, into which nothing has gone yet.
     ///
     /// # Errors
@@ -129,12 +135,13 @@ impl StateTopic {
     pub fn restore(
         &self,
         place: i32,
-        writer: &str,
+        writers: &BTreeSet<String>,
         mut restoring: Restoring,
         progress: &Progress,
     ) -> Result<Option<Restored>, CommandError> {
         let partition = TopicPartition::new(&*self.topic, place);
         let mut reader = Reader::open(&self.settings, &[(partition.clone(), Start::Beginning)], Until::End, &[])?;
+        reach(Step::StateOpened);
         let mut ledger = None;
         let (mut moved, mut ended) = (Instant::now(), false);
         loop {
@@ -147,16 +154,21 @@ impl StateTopic {
                         self.read(batch, &mut restoring, &mut ledger)?;
                         progress.records.fetch_add(batch.records.len() as u64, Ordering::Relaxed);
                     }
+                    reach(Step::StatePartlyRead);
                     progress.thousandths.store((1000.0 * reader.share()) as u64, Ordering::Relaxed);
                     moved = Instant::now();
                 }
                 Polled::Finished => break,
-                _ if !writer.is_empty() && !ended && moved.elapsed() >= PATIENCE => {
+                _ if !ended && moved.elapsed() >= PATIENCE => {
                     // A broker that is busy is slow to answer too; a transaction that is open shows.
                     if reader.waits_for_transaction(&partition)? {
-                        tracing::warn!("{partition} waits for a transaction that `{writer}` has left open: ending it");
-                        end_transaction_of(&self.settings, writer)?;
-                        // Once: where it was another's, this one's writer may live and be fenced for nothing.
+                        for writer in writers {
+                            tracing::warn!(
+                                "{partition} waits for a transaction that `{writer}` has left open: ending it"
+                            );
+                            end_transaction_of(&self.settings, writer)?;
+                        }
+                        // Once: where it was another's, these may live and be fenced for nothing.
                         ended = true;
                     }
                     moved = Instant::now();
@@ -164,12 +176,10 @@ impl StateTopic {
                 _ => {}
             }
         }
+        reach(Step::StateRead);
         let engine = restoring.finish().map_err(|error| self.refused(&partition, error, String::new()))?;
-        let (held, recorded) = (engine.len() as u64, ledger.as_ref().map_or(0, |ledger: &Ledger| ledger.agents));
-        if held != recorded {
-            let what = format!("it has {held} agents and should have {recorded}: records are missing");
-            return Err(self.unusable(&partition, &what));
-        }
+        let covered = ledger.as_ref().unwrap_or(&Ledger::nothing(&self.group)).covers(Held::of(&engine));
+        covered.map_err(|what| self.unusable(&partition, &what))?;
         Ok(Some(Restored { engine, ledger }))
     }
 

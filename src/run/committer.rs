@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use driftline_alerting::log::AlertLog;
 use driftline_core::Alert;
+use driftline_ingest::failpoints::{Step, reach};
 use driftline_ingest::kafka::{ClientSettings, CommitError, Membership, OutRecord, TransactionalWriter};
 
 use super::Work;
@@ -81,6 +82,7 @@ impl Committer {
             self.metrics.commit.observe(started.elapsed().as_secs_f64());
             // Nobody waits for the last one.
             let _ = done.send(started.elapsed());
+            reach(Step::CommitTold);
         }
         if let Outlet::Local(local) = &mut self.outlet
             && let Err(error) = local.written()
@@ -93,6 +95,7 @@ impl Committer {
     fn open(&mut self) -> Result<(), CommandError> {
         if let Outlet::Kafka { settings, writer: writer @ None, id, .. } = &mut self.outlet {
             *writer = Some(Box::new(TransactionalWriter::new(settings, id)?));
+            reach(Step::WriterOpened);
         }
         Ok(())
     }

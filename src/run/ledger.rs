@@ -1,10 +1,34 @@
 //! What a partition's state is the state of: the record in the changelog that every commit renews beside what changed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use driftline_core::Timestamp;
+use driftline_detectors::Engine;
 use driftline_ingest::TopicPartition;
 use serde::{Deserialize, Serialize};
+
+/// What there is in a partition's state, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Held {
+    /// Agents.
+    pub agents: u64,
+    /// Records that are no agent's.
+    pub shared: u64,
+}
+
+impl Held {
+    /// What an engine holds.
+    pub fn of(engine: &Engine) -> Self {
+        Self { agents: engine.len() as u64, shared: engine.shared_records() as u64 }
+    }
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} agents and {} other records", self.agents, self.shared)
+    }
+}
 
 /// Up to where the records and the control log are in a partition's state.
 ///
@@ -20,6 +44,8 @@ pub struct Ledger {
     pub control: u64,
     /// Agents in the state, so that one whose records are missing is missed.
     pub agents: u64,
+    /// Records in the state that are no agent's, for the same reason.
+    pub shared: u64,
     /// The highest event time in the state: who takes the partition over must not move the clock past it, nor hold it.
     #[serde(default)]
     pub highest: Timestamp,
@@ -33,9 +59,15 @@ impl Ledger {
     const SCHEMA: &str = "driftline.ledger/1";
 
     /// A ledger of a group.
-    pub fn new(group: &str, control: u64, agents: u64, positions: BTreeMap<String, i64>) -> Self {
+    pub fn new(group: &str, control: u64, held: Held, positions: BTreeMap<String, i64>) -> Self {
+        let Held { agents, shared } = held;
         let (schema, group) = (Self::SCHEMA.to_owned(), group.to_owned());
-        Self { schema, group, control, agents, highest: Timestamp::MIN, positions }
+        Self { schema, group, control, agents, shared, highest: Timestamp::MIN, positions }
+    }
+
+    /// What stands for the ledger of a partition that nothing was ever committed of.
+    pub fn nothing(group: &str) -> Self {
+        Self::new(group, 0, Held::default(), BTreeMap::new())
     }
 
     /// As it is written.
@@ -54,6 +86,19 @@ impl Ledger {
         match ledger.schema.as_str() {
             Self::SCHEMA => Ok(ledger),
             other => Err(format!("is a `{other}`; this program reads `{}`", Self::SCHEMA)),
+        }
+    }
+
+    /// Whether what was read is all that there was when this was written.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is missing.
+    pub fn covers(&self, held: Held) -> Result<(), String> {
+        let due = Held { agents: self.agents, shared: self.shared };
+        match held == due {
+            true => Ok(()),
+            false => Err(format!("it has {held} and its ledger has {due}: records are missing")),
         }
     }
 
@@ -84,6 +129,8 @@ mod tests {
 
     use super::*;
 
+    const HELD: Held = Held { agents: 2, shared: 1 };
+
     /// Offsets of partitions, as they are after each of some commits.
     fn commits() -> impl Strategy<Value = Vec<BTreeMap<String, i64>>> {
         let partition = (0..4i32).prop_map(|number| TopicPartition::new("events", number).to_string());
@@ -93,15 +140,15 @@ mod tests {
     proptest! {
         #[test]
         fn any_ledger_is_read_as_it_was_written(
-            group in ".*", control: u64, agents: u64, positions in prop::collection::btree_map(".*", any::<i64>(), 0..4),
+            group in ".*", control: u64, agents: u64, shared: u64, positions in prop::collection::btree_map(".*", any::<i64>(), 0..4),
         ) {
-            let ledger = Ledger::new(&group, control, agents, positions);
+            let ledger = Ledger::new(&group, control, Held { agents, shared }, positions);
             prop_assert_eq!(Ledger::parse(&ledger.encode()), Ok(ledger));
         }
 
         #[test]
         fn one_that_is_cut_off_is_none(positions in prop::collection::btree_map(".*", any::<i64>(), 0..4), at: prop::sample::Index) {
-            let whole = Ledger::new("g", 1, 2, positions).encode();
+            let whole = Ledger::new("g", 1, HELD, positions).encode();
             prop_assert!(Ledger::parse(&whole[..at.index(whole.len())]).is_err());
         }
 
@@ -109,7 +156,7 @@ mod tests {
         #[test]
         fn a_ledger_agrees_with_the_positions_of_its_own_commit_alone(commits in commits(), a: prop::sample::Index, b: prop::sample::Index) {
             let (of_state, of_group) = (a.get(&commits), b.get(&commits));
-            let ledger = Ledger::new("g", 0, 0, of_state.clone());
+            let ledger = Ledger::new("g", 0, HELD, of_state.clone());
             for number in 0..4 {
                 let partition = TopicPartition::new("events", number);
                 let offset = |commit: &BTreeMap<String, i64>| commit.get(&partition.to_string()).copied();
@@ -125,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_ledger_is_read_as_it_was_written_and_no_other_is() {
-        let ledger = Ledger::new("g", 7, 2, BTreeMap::from([("events/3".to_owned(), 9)]));
+        let ledger = Ledger::new("g", 7, HELD, BTreeMap::from([("events/3".to_owned(), 9)]));
         assert_eq!(Ledger::parse(&ledger.encode()), Ok(ledger.clone()));
         let later = Ledger { schema: "driftline.ledger/2".to_owned(), ..ledger };
         assert!(Ledger::parse(&later.encode()).unwrap_err().contains("driftline.ledger/2"));
@@ -134,7 +181,7 @@ mod tests {
 
     #[test]
     fn positions_that_were_moved_by_other_hands_are_told() {
-        let ledger = Ledger::new("g", 7, 2, BTreeMap::from([("events/3".to_owned(), 9)]));
+        let ledger = Ledger::new("g", 7, HELD, BTreeMap::from([("events/3".to_owned(), 9)]));
         let partition = TopicPartition::new("events", 3);
         assert_eq!(ledger.agrees(&partition, Some(9)), Ok(Some(9)));
         // Positions expire where a group is idle for long; the state knows them still.
@@ -142,5 +189,18 @@ mod tests {
         assert!(ledger.agrees(&partition, Some(8)).unwrap_err().contains("offset 9"));
         assert!(ledger.agrees(&TopicPartition::new("other", 3), Some(8)).is_err());
         assert_eq!(ledger.agrees(&TopicPartition::new("other", 3), Some(0)), Ok(None));
+    }
+
+    #[test]
+    fn what_is_missing_is_missed() {
+        let ledger = Ledger::new("g", 7, HELD, BTreeMap::new());
+        let nothing = Held::default();
+        assert_eq!(ledger.covers(HELD), Ok(()));
+        assert_eq!(Ledger::nothing("g").covers(nothing), Ok(()));
+        assert!(ledger.covers(Held { shared: 0, ..HELD }).is_err());
+        assert!(ledger.covers(nothing).is_err());
+        assert!(Ledger::nothing("g").covers(HELD).is_err());
+        // The whole topic.
+        assert!(Ledger::nothing("g").agrees(&TopicPartition::new("events", 3), Some(9)).is_err());
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use driftline_core::{Alert, Applied, Outcome, Timestamp, key};
 use driftline_detectors::state::StateRecord;
 use driftline_detectors::{Conductor, Engine, OutOfOrder};
+use driftline_ingest::failpoints::{Step, reach};
 use driftline_ingest::kafka::{
     Admin, ClientSettings, GroupSettings, KafkaSource, Keyed, Membership, OutRecord, TopicSpec,
 };
@@ -20,7 +21,7 @@ use super::commits::Commits;
 use super::control_log::{ControlLog, positions};
 use super::files::KeptFiles;
 use super::identity_folder::IdentityFolder;
-use super::ledger::Ledger;
+use super::ledger::{Held, Ledger};
 use super::memory::Memory;
 use super::owner::{Owner, Placement, Reading, Taken};
 use super::service::Service;
@@ -195,6 +196,7 @@ impl<'s> Scorer<'s> {
             let waits = is_full && !self.commits.wait_until(Instant::now() + POLL);
             match if waits { Polled::Idle } else { self.input.poll(POLL)? } {
                 Polled::Records(batches) => {
+                    reach(Step::BatchRead);
                     let started = Instant::now();
                     self.take(batches);
                     self.service.metrics.scoring.observe(started.elapsed().as_secs_f64());
@@ -281,6 +283,7 @@ impl<'s> Scorer<'s> {
                 self.group(),
             )));
         }
+        reach(Step::Assigned);
         if self.next.is_empty() {
             // Now that this is the member of its name, the writer may end what an earlier one has left open.
             self.commits.begin((Work::default(), self.input.membership()));
@@ -322,19 +325,20 @@ impl<'s> Scorer<'s> {
         let gap = |error: OutOfOrder| CommandError::Failed(format!("the control log: {error}"));
         topics.takeovers.bring_up(&mut ready, now).map_err(gap)?;
         let Ready { assignments, mut engine, ledger, told, .. } = ready;
+        let known = ledger.clone().unwrap_or_else(|| Ledger::nothing(topics.changelog.group()));
         let mut begin = Vec::with_capacity(assignments.len());
         for assignment in assignments {
             // Positions of a group that was idle for long have expired; the state knows them still.
             let (next, partition) = (assignment.next(), assignment.partition);
-            let at = ledger.as_ref().map_or(Ok(None), |ledger| ledger.agrees(&partition, assignment.committed));
+            let at = known.agrees(&partition, assignment.committed);
             let next = at.map_err(|what| CommandError::Usage(format!("{what}: {BEGIN_ANEW}")))?.unwrap_or(next);
             tracing::info!("{partition} is read from offset {next}");
             begin.push((partition, Some(next)));
         }
-        let known = ledger.as_ref().map_or(0, |ledger| ledger.control);
         let own = begin.iter().map(|(partition, next)| (partition.to_string(), next.unwrap_or(0))).collect();
-        self.work.records.extend(topics.note(known, now.next, own));
+        self.work.records.extend(topics.note(known.control, now.next, own));
         topics.changelog.resume(place, ledger.as_ref());
+        reach(Step::TakenOver);
         self.service.metrics.restored.inc_by(engine.len() as u64);
         self.work.alerts.extend(engine.take_alerts());
         self.own(place, engine, ledger.map_or(Timestamp::MIN, |ledger| ledger.highest));
@@ -462,8 +466,7 @@ impl<'s> Scorer<'s> {
                 .map(|(place, owner)| {
                     let changes = owner.engine.take_changes();
                     let positions = positions(self.next.iter().filter(|(partition, _)| partition.partition == *place));
-                    let agents = owner.engine.len() as u64;
-                    let ledger = Ledger::new(&group, control, agents, positions);
+                    let ledger = Ledger::new(&group, control, Held::of(&owner.engine), positions);
                     (*place, changes, Ledger { highest: owner.highest, ..ledger })
                 })
                 .collect();
@@ -480,6 +483,7 @@ impl<'s> Scorer<'s> {
             work.kept.input = files.places(&self.next);
             work.kept.highest = owner.highest;
         }
+        reach(Step::CommitGathered);
         self.commits.begin((work, self.input.membership()));
         // What was begun before has been committed.
         if let Some(topics) = &mut self.topics {

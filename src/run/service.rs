@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use driftline_alerting::log::AlertLog;
+use driftline_ingest::failpoints::{Step, reach};
 use driftline_ingest::kafka::{Admin, ClientSettings, TopicSpec};
 
 use super::commits::Commits;
@@ -134,6 +135,7 @@ impl Service {
             pulse: self.pulse.clone(),
             outage: Outage::new("commit", &self.readiness, &self.metrics, stop),
         };
+        reach(Step::SessionBegun);
         let failed = Arc::new(AtomicBool::new(false));
         let committing = {
             let failed = failed.clone();

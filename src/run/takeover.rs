@@ -3,7 +3,7 @@
 //! A partition is not read before its engine is here and stands where the instance does in the control log. Where the
 //! group takes it away again meanwhile, what is on its way is dropped.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use driftline_core::ControlRecord;
 use driftline_detectors::state::Restoring;
 use driftline_detectors::{Conductor, Control, Engine, OutOfOrder, World};
+use driftline_ingest::failpoints::{Step, reach};
 use driftline_ingest::{Assignment, TopicPartition};
 
 use super::changelog::{Progress, StateTopic};
@@ -121,6 +122,10 @@ impl Takeovers {
             let now = Instant::now();
             self.told = Told { began: now, last: now, records: 0, counted: 0 };
         }
+        // A partition that nothing was read from has no position, and no writer's name beside it, but its state is written
+        // with that of the others, by one of their writers. This instance's own has ended what was open when it was made.
+        let names = assignments.iter().map(|assignment| &assignment.metadata);
+        let writers: BTreeSet<String> = names.filter(|name| !name.is_empty() && **name != self.own).cloned().collect();
         let mut places: BTreeMap<i32, Vec<Assignment>> = BTreeMap::new();
         for assignment in assignments {
             places.entry(assignment.partition.partition).or_default().push(assignment);
@@ -136,16 +141,11 @@ impl Takeovers {
             self.numbers += 1;
             let number = self.numbers;
             let progress = Arc::new(Progress::default());
-            let (topics, arrived) = (self.topics.clone(), self.arrivals.0.clone());
-            // A partition that nothing was read from has no writer's name beside it; and to end what is open of its own
-            // writer would end its own.
-            let mut writers = assignments.iter().map(|assignment| assignment.metadata.as_str());
-            let writer =
-                writers.find(|writer| !writer.is_empty() && *writer != self.own).unwrap_or_default().to_owned();
+            let (topics, writers, arrived) = (self.topics.clone(), writers.clone(), self.arrivals.0.clone());
             self.under_way.insert(place, Takeover { number, progress: progress.clone(), ready: None });
             let restoring = Engine::restore(World::default()).with_backing_store(memory.store(), room);
             threads.spawn_fifo(move || {
-                let ready = restore(place, assignments, &writer, restoring, &topics, &progress);
+                let ready = restore(place, assignments, &writers, restoring, &topics, &progress);
                 // The session may have ended.
                 let _ = arrived.send((place, number, ready));
             });
@@ -257,16 +257,20 @@ impl Takeovers {
 fn restore(
     place: i32,
     assignments: Vec<Assignment>,
-    writer: &str,
+    writers: &BTreeSet<String>,
     restoring: Restoring,
     topics: &Topics,
     progress: &Progress,
 ) -> Result<Option<Ready>, CommandError> {
     let started = Instant::now();
-    let Some(restored) = topics.state.restore(place, writer, restoring, progress)? else { return Ok(None) };
+    let own = assignments.iter().map(|assignment| &assignment.metadata).find(|writer| writers.contains(*writer));
+    let own = own.map(|writer| BTreeSet::from([writer.clone()]));
+    let writers = own.as_ref().unwrap_or(writers);
+    let Some(restored) = topics.state.restore(place, writers, restoring, progress)? else { return Ok(None) };
     let mut engine = restored.engine;
     let known = restored.ledger.as_ref().map_or(0, |ledger| ledger.control);
     let Some(conductor) = topics.control.bring_up(&mut engine, known, &progress.is_over)? else { return Ok(None) };
+    reach(Step::CaughtUp);
     let told = match place {
         0 => match topics.shared.read(&progress.is_over)? {
             Some(table) => Some(table),

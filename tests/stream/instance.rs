@@ -1,6 +1,7 @@
 //! What the tests start and ask: a stream's topics, and processes that run over it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use driftline_ingest::TopicPartition;
+use driftline_ingest::failpoints::Step;
 use driftline_ingest::kafka::Admin;
 use driftline_ingest::testing::Broker;
 use serde_json::Value;
@@ -33,6 +35,10 @@ pub struct Stream {
     folder: tempfile::TempDir,
     name: String,
     watch: Watch,
+    /// `detection.level` of instances that are started: high, so that there are many alerts.
+    pub level: f64,
+    /// `source.kafka.state_topic` of instances that are started.
+    pub state_topic: String,
 }
 
 /// A process that runs the stream processor.
@@ -54,11 +60,18 @@ impl Stream {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let watch = Watch::new(2 * PARTITIONS);
-        Self { _turn: turn, broker, folder: tempfile::tempdir().unwrap(), name: broker.unique(name), watch }
+        let (name, folder) = (broker.unique(name), tempfile::tempdir().unwrap());
+        let state_topic = format!("{name}-state");
+        Self { _turn: turn, broker, folder, name, watch, level: 0.9, state_topic }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// The consumer group.
+    pub fn group(&self) -> &str {
+        &self.name
     }
 
     pub fn topic(&self, name: &str) -> String {
@@ -81,28 +94,58 @@ impl Stream {
         self.driftline(&all);
     }
 
+    /// Starts an instance; `more` is the end of its configuration.
     pub fn run(&self, instance: &str, more: &str) -> Instance {
+        self.run_failing(instance, more, "")
+    }
+
+    /// Writes the configuration of an instance; `more` is its end.
+    pub fn configure(&self, instance: &str, more: &str) -> PathBuf {
         let config = self.path(&format!("{instance}.toml"));
         let text = format!(
             "[source.kafka]\nbootstrap = \"{}\"\ntopic = \"{}\"\ngroup = \"{}\"\ninternal_topic = \"{}\"\n\
              control_topic = \"{}\"\nstate_topic = \"{}\"\nshared_topic = \"{}\"\n[alerts.kafka]\ntopic = \"{}\"\n[dead_letters.kafka]\ntopic = \"{}\"\n\
-             [detection]\nlevel = 0.9\n[identities]\npath = \"{}\"\n[instance]\nstate = \"{}\"\n\
+             [detection]\nlevel = {}\n[identities]\npath = \"{}\"\n[instance]\nstate = \"{}\"\n\
              [http]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n{more}",
             self.broker.bootstrap(),
             self.topic("events"),
             self.name,
             self.topic("internal"),
             self.topic("control"),
-            self.topic("state"),
+            self.state_topic,
             self.topic("shared"),
             self.topic("alerts"),
             self.topic("dead"),
+            self.level,
             self.path("identities").display(),
             self.path(instance).display(),
         );
         std::fs::create_dir_all(self.path("identities")).unwrap();
         std::fs::write(&config, text).unwrap();
-        let (instance, _) = Instance::start(&config);
+        config
+    }
+
+    /// Starts an instance that must refuse to run, with exit status 2; returns what it said.
+    pub fn refused(&self, instance: &str) -> String {
+        let (config, said) = (self.configure(instance, ""), self.path("refusal"));
+        let mut command = Command::new(PROGRAM);
+        command.args(["run", "-c", config.to_str().unwrap()]).stderr(File::create(&said).unwrap());
+        let (mut child, started) = (command.spawn().unwrap(), Instant::now());
+        while child.try_wait().unwrap().is_none() && started.elapsed() < PATIENCE {
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        // It has ended, or must.
+        let _ = child.kill();
+        let (status, said) = (child.wait().unwrap(), std::fs::read_to_string(said).unwrap());
+        assert_eq!(status.code(), Some(2), "{said}");
+        assert!(!said.contains("panicked"), "{said}");
+        said
+    }
+
+    /// Starts an instance for which [`driftline_ingest::failpoints`] hold.
+    pub fn run_failing(&self, instance: &str, more: &str, failpoints: &str) -> Instance {
+        let config = self.configure(instance, more);
+        let (instance, _) = Instance::start(&config, failpoints);
         self.watch.started(&instance.address);
         instance
     }
@@ -159,7 +202,7 @@ impl Stream {
 
     /// The line that tells the hash of what the run has left in its state topic.
     pub fn state(&self) -> String {
-        let said = self.driftline(&["state", "--kafka", self.broker.bootstrap(), "--topic", &self.topic("state")]);
+        let said = self.driftline(&["state", "--kafka", self.broker.bootstrap(), "--topic", &self.state_topic]);
         said.lines().last().unwrap().to_owned()
     }
 
@@ -171,15 +214,21 @@ impl Stream {
 
     /// Compares what has become of the stream with an uninterrupted replay of its records and its control log, alert ids
     /// and state, and adds a row to the table: `test` is what was done to the stream, so many times. All instances must have stopped.
-    pub fn prove(&self, test: &'static str, repetitions: u32) {
+    /// Returns how many alerts came from which detector.
+    pub fn prove(&self, test: &'static str, repetitions: u32) -> BTreeMap<String, usize> {
         let longest_stall = self.watch.end();
-        let alerts = ids(&self.dump("alerts"));
+        let found = self.dump("alerts");
+        let alerts = ids(&found);
         let (expected, state) = self.replayed();
         let (told, due): (BTreeSet<_>, BTreeSet<_>) = (alerts.iter().collect(), expected.iter().collect());
         let (lost, repeated) = (due.difference(&told).count(), alerts.len() - told.len());
         Row { test, repetitions, expected: due.len(), lost, repeated, longest_stall }.add();
         assert_eq!((lost, repeated, told.difference(&due).count()), (0, 0, 0), "lost, repeated, invented");
         assert_eq!(self.state(), state, "the state that the run has left, and that of the replay");
+        found.iter().fold(BTreeMap::new(), |mut detectors, alert| {
+            *detectors.entry(alert["detector"].as_str().unwrap().to_owned()).or_default() += 1;
+            detectors
+        })
     }
 }
 
@@ -212,9 +261,11 @@ pub fn ids(alerts: &[Value]) -> Vec<String> {
 
 impl Instance {
     /// Starts it, and waits until it listens; with it come the lines that it says from then on, once it has ended.
-    pub fn start(config: &Path) -> (Self, JoinHandle<Vec<String>>) {
-        let mut child =
-            Command::new(PROGRAM).args(["run", "-c", config.to_str().unwrap()]).stderr(Stdio::piped()).spawn().unwrap();
+    /// [`driftline_ingest::failpoints`] hold for it.
+    pub fn start(config: &Path, failpoints: &str) -> (Self, JoinHandle<Vec<String>>) {
+        let mut command = Command::new(PROGRAM);
+        command.args(["run", "-c", config.to_str().unwrap()]).env("FAILPOINTS", failpoints);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let address = loop {
             let line = lines.next().expect("it says where it listens before it ends").unwrap();
@@ -272,6 +323,18 @@ impl Instance {
     /// Partitions, of both topics, that it reads.
     pub fn partitions(&self) -> usize {
         self.get("/metrics").matches("driftline_lag_records{").count()
+    }
+
+    /// Waits until it has died at a step, as its failpoints have it.
+    pub fn dies(mut self, step: Step) {
+        let started = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            let never = format!("`{}` was never come to", step.name());
+            assert!(started.elapsed() < PATIENCE && !self.has_read_all(), "{never}");
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.code(), None, "it is ended by a signal at `{}`: {status}", step.name());
     }
 
     /// kill -9.

@@ -4,6 +4,7 @@
 
 mod brokers;
 mod crashes;
+mod failpoints;
 mod instance;
 mod load;
 mod outages;
@@ -12,6 +13,7 @@ mod rebalances;
 mod several;
 mod table;
 mod takeover;
+mod tampering;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -81,7 +81,7 @@ fn a_broker_that_is_away_from_the_start() {
         folder.path().join("state").display()
     );
     std::fs::write(&config, text).unwrap();
-    let (mut instance, lines) = Instance::start(&config);
+    let (mut instance, lines) = Instance::start(&config, "");
     instance.wait("a second try", |it| it.metric("driftline_outage_waits_total") >= 2.0);
     let ready = instance.get("/readyz");
     assert!(ready.contains("making topic alerts") && ready.contains("503"), "{ready}");

@@ -68,6 +68,12 @@ impl Engine {
         self.agents_and_names().chain(of_many)
     }
 
+    /// How many records its state is besides the two of each agent.
+    pub fn shared_records(&self) -> usize {
+        let of_many = partition::contributed(&self.contribution).chain(partition::arrivals(&self.arrivals));
+        self.lexicon.keys().filter_map(|key| partition::name(&self.lexicon, key)).count() + of_many.count()
+    }
+
     fn agents_and_names(&self) -> impl Iterator<Item = StateRecord> {
         let agents = self.agents.iter().flat_map(|agent| agent::records(agent));
         let names = self.lexicon.keys().filter_map(|key| partition::name(&self.lexicon, key));

@@ -7,6 +7,8 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, Top
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode as Code;
+#[cfg(feature = "testing")]
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::error::Failure;
 use super::native::list;
@@ -118,6 +120,21 @@ impl Admin {
             Some(Err(code)) => Err(KafkaError::broker(doing(), Failure::of(code))),
             None => Ok(None),
         }
+    }
+
+    /// Removes the records of a partition before an offset, as retention does.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError`] where the broker refuses or does not answer within half a minute.
+    #[cfg(feature = "testing")]
+    pub fn delete_before(&self, partition: &TopicPartition, offset: i64) -> Result<(), KafkaError> {
+        let failed = |error| KafkaError::from_client(format!("removing records of {partition}"), error);
+        let mut before = TopicPartitionList::new();
+        before.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(offset)).map_err(failed)?;
+        let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
+        let deleted = wait(self.client.delete_records(&before, &options)).map_err(failed)?;
+        deleted.elements().iter().try_for_each(|element| element.error()).map_err(failed)
     }
 
     /// Where a group stands, in each partition that it has committed a position of: the offset of the next record.

@@ -154,14 +154,20 @@ impl Standing {
     }
 
     /// Ends the transactions that hold positions up. Their writers' names stand beside the positions that they committed
-    /// before. Whether these could be told.
+    /// before; where there are none, it is the group's first transaction, and may be this member's own. Whether these could be
+    /// told.
     fn end_what_nobody_will(&self, partitions: &[TopicPartition]) -> Result<bool, KafkaError> {
         let mut known = list(partitions);
         if self.before.committed(&mut known, ANSWER).is_err() {
             return Ok(false);
         }
-        let writers: BTreeSet<String> = known.elements().iter().map(|element| element.metadata().to_owned()).collect();
-        for writer in writers.iter().filter(|writer| !writer.is_empty()) {
+        let mut writers: BTreeSet<String> =
+            known.elements().iter().map(|element| element.metadata().to_owned()).collect();
+        writers.remove("");
+        if writers.is_empty() && !self.writer.is_empty() {
+            writers.insert(self.writer.clone());
+        }
+        for writer in &writers {
             tracing::warn!("positions wait for a transaction that `{writer}` has left open: ending it");
             end_transaction_of(&self.settings, writer)?;
         }

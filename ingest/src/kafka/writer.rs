@@ -11,6 +11,7 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use super::error::Failure;
 use super::native::{self, GroupMetadata};
 use super::{ClientSettings, KafkaError, OutRecord};
+use crate::failpoints::{Step, reach};
 use crate::source::TopicPartition;
 
 /// Defaults that what is configured goes over.
@@ -169,7 +170,10 @@ impl TransactionalWriter {
         filled.map_err(|fault| self.abort(fault))?;
         // A commit that was not answered in time is asked for again: it may have gone through.
         match retry(deadline, |left| self.producer.commit_transaction(left)) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                reach(Step::Committed);
+                Ok(())
+            }
             Err(failure) if failure.abortable => Err(self.abort(Fault::new("committing", failure))),
             Err(failure) => Err(unknown("committing", failure)),
         }
@@ -186,16 +190,24 @@ impl TransactionalWriter {
     ) -> Result<(), Fault> {
         *self.delivered() = Delivered::default();
         self.producer.begin_transaction().map_err(|error| Fault::new("beginning a transaction", failure(error)))?;
+        reach(Step::TransactionBegun);
         for (index, record) in records.iter().enumerate() {
             self.send(index, record, deadline)?;
+            if index == records.len() / 2 {
+                reach(Step::RecordsPartlySent);
+            }
         }
+        reach(Step::RecordsSent);
         self.confirm(records, deadline)?;
+        reach(Step::RecordsConfirmed);
         if positions.is_empty() {
             return Ok(());
         }
         let offsets = offsets(positions, metadata).map_err(|error| Fault::new("naming positions", failure(error)))?;
         native::send_offsets(&self.producer, &offsets, group, remaining(deadline))
-            .map_err(|failure| Fault::new("moving the group's positions", failure))
+            .map_err(|failure| Fault::new("moving the group's positions", failure))?;
+        reach(Step::PositionsSent);
+        Ok(())
     }
 
     fn send(&self, index: usize, record: &OutRecord, deadline: Instant) -> Result<(), Fault> {
@@ -268,7 +280,9 @@ impl TransactionalWriter {
 ///
 /// As [`TransactionalWriter::new`].
 pub fn end_transaction_of(settings: &ClientSettings, transactional_id: &str) -> Result<(), KafkaError> {
-    TransactionalWriter::new(settings, transactional_id).map(drop)
+    TransactionalWriter::new(settings, transactional_id).map(drop)?;
+    reach(Step::LeftOpenEnded);
+    Ok(())
 }
 
 /// Whether another process is at work under the same id, or nobody knows.

@@ -7,7 +7,7 @@ use driftline_ingest::TopicPartition;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::super::ledger::Ledger;
+use super::super::ledger::{Held, Ledger};
 use super::broker::{Broker, Id, Place, Position, Record, Refusal, Topic};
 use super::engine::{Control, Engine, Note, State};
 use super::group::Member;
@@ -432,7 +432,7 @@ impl Turn<'_> {
                 records.push_back((Topic::Shared, Record::Shared((place, owner.next, world), Some(gathered))));
             }
             let positions = BTreeMap::from([(format!("events/{place}"), i64::try_from(owner.next).unwrap())]);
-            let ledger = Ledger::new("group", world, 0, positions);
+            let ledger = Ledger::new("group", world, Held::default(), positions);
             states.push_back((Topic::State(place), Record::State(State { engine: owner.engine.clone(), ledger })));
         }
         let mut positions: Vec<(Place, u64)> = session.positions().into_iter().collect();

@@ -233,7 +233,7 @@ mod tests {
         let text = serde_json::to_string(&progress).unwrap();
         assert_eq!(
             text,
-            r#"{"schema":"driftline.progress/1","place":3,"highest":"1970-01-01T00:00:07Z","at_end":true}"#
+            r#"{"schema":"driftline.progress/1","place":3,"highest":"1970-01-01T00:00:07.000Z","at_end":true}"#
         );
         assert_eq!(serde_json::from_str::<Row>(&text).unwrap(), progress);
         let contribution = Row::Contribution { groups: Vec::new(), tenants: vec![TenantCounts::default()] };

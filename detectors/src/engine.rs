@@ -54,7 +54,7 @@ pub struct Counters {
     pub new_agents_turned_away: u64,
     /// Events of tenants that found no room ([`driftline_core::Limits::tenants`]).
     pub tenants_turned_away: u64,
-    /// Events of agents whose names are too long to be kept ([`LONGEST_NAME`]).
+    /// Events of agents whose names are too long to be kept (1,024 bytes).
     pub names_turned_away: u64,
     /// Sessions that have ended.
     pub sessions: u64,

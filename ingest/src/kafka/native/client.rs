@@ -256,16 +256,10 @@ impl Client {
             tracing::debug!("closing the consumer: {}", failure.message);
         }
         let deadline = Instant::now() + CLOSING;
-        // What was fetched and nobody reads any more comes by the same queue as what is to be answered.
-        let mut unread = [ptr::null_mut(); 256];
         // SAFETY: the client is alive.
         while unsafe { rd::rd_kafka_consumer_closed(self.ptr()) } == 0 && Instant::now() < deadline {
-            // SAFETY: the queue is alive, and there is room for so many pointers; those that were written are ours.
-            unsafe {
-                let taken = rd::rd_kafka_consume_batch_queue(self.queue(), 100, unread.as_mut_ptr(), unread.len());
-                let taken = usize::try_from(taken).unwrap_or(0);
-                unread.iter().take(taken).for_each(|message| rd::rd_kafka_message_destroy(*message));
-            }
+            // SAFETY: the queue is alive.
+            unsafe { rd::rd_kafka_queue_poll_callback(self.queue(), 100) };
         }
     }
 }

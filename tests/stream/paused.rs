@@ -13,7 +13,8 @@ fn a_process_that_was_paused_comes_back_fenced_and_goes_on_as_a_member() {
     let Some(broker) = broker() else { return };
     let stream = Stream::new(broker, "paused");
     let load = Load::start(&stream, 200_000, 2_000);
-    let (mut one, mut two) = (stream.run("one", ""), stream.run("two", ""));
+    let dbg = "level = \"info,librdkafka=debug\"\n[source.kafka.librdkafka]\ndebug = \"cgrp\"\n";
+    let (mut one, mut two) = (stream.run("one", dbg), stream.run("two", dbg));
     for in_commit in [false, true] {
         wait("a share for each", || one.partitions() == 12 && two.partitions() == 12);
         let restarts = one.metric("driftline_restarts_total");

@@ -286,7 +286,13 @@ impl Source for KafkaSource {
 
 impl Drop for KafkaSource {
     fn drop(&mut self) {
-        self.client.close(&self.started.keys().cloned().collect::<Vec<_>>());
+        // The group knows neither what was read of the internal topics nor what was not started yet: what librdkafka is
+        // to take back is told to it here.
+        let read: Vec<TopicPartition> = self.started.keys().cloned().collect();
+        if self.revoked.is_some() || !read.is_empty() {
+            let _ = self.client.unassign(&read);
+        }
+        self.client.close();
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::raw::{c_char, c_int};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::bindings as rd;
 use rdkafka::error::RDKafkaErrorCode as Code;
@@ -17,9 +17,6 @@ use super::{check, partitions, take_error, text};
 use crate::kafka::KafkaError;
 use crate::kafka::error::Failure;
 use crate::source::TopicPartition;
-
-/// A consumer closes in milliseconds, unless the brokers are away.
-const CLOSING: Duration = Duration::from_secs(30);
 
 /// Something that happened inside a call to librdkafka, to be dealt with after it.
 #[derive(Debug)]
@@ -240,26 +237,23 @@ impl Client {
         }
     }
 
-    /// Leaves the group and stops reading, of `read` too; the partitions are free for others when it returns.
-    ///
-    /// Closing begins before anything is given back. A member that has lost its partitions would else join again first,
-    /// and fence the next one of its name.
-    pub fn close(&self, read: &[TopicPartition]) {
+    /// Leaves the group and stops reading; the partitions are free for others when it returns.
+    pub fn close(&self) {
         self.notes().closing.store(true, Ordering::SeqCst);
-        // SAFETY: both are alive, and the error object is ours.
-        let begun = unsafe { take_error(rd::rd_kafka_consumer_close_queue(self.ptr(), self.queue())) };
-        if let Err(failure) = begun {
-            return tracing::debug!("closing the consumer: {}", failure.message);
-        }
         // The group waits for an answer to every rebalance that the caller has not dealt with.
-        if let Err(failure) = self.unassign(read) {
-            tracing::debug!("closing the consumer: {}", failure.message);
+        while let Some(note) = self.note() {
+            let answered = match note {
+                Note::Assign(_) => self.assign(&TopicPartitionList::new()),
+                Note::Revoke { partitions, .. } => self.unassign(&partitions),
+                Note::Failed(_) => Ok(()),
+            };
+            if let Err(failure) = answered {
+                tracing::debug!("closing the consumer: {}", failure.message);
+            }
         }
-        let deadline = Instant::now() + CLOSING;
         // SAFETY: the client is alive.
-        while unsafe { rd::rd_kafka_consumer_closed(self.ptr()) } == 0 && Instant::now() < deadline {
-            // SAFETY: the queue is alive.
-            unsafe { rd::rd_kafka_queue_poll_callback(self.queue(), 100) };
+        if let Err(failure) = check(unsafe { rd::rd_kafka_consumer_close(self.ptr()) }) {
+            tracing::debug!("closing the consumer: {}", failure.message);
         }
     }
 }

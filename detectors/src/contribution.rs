@@ -111,9 +111,14 @@ impl Contribution {
         contribution
     }
 
+    /// How many parts it has: peer groups and tenants.
+    pub fn len(&self) -> usize {
+        self.groups.len() + self.tenants.len()
+    }
+
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.groups.is_empty() && self.tenants.is_empty()
+        self.len() == 0
     }
 
     /// Its parts: what is merged of them is the whole.

@@ -42,6 +42,11 @@ impl Lexicon {
         self.names.get(&key).map(Box::as_ref)
     }
 
+    /// How many categories are named.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
     /// The categories that are named, in no order.
     pub fn keys(&self) -> impl Iterator<Item = u64> {
         self.names.keys().copied()

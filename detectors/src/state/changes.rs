@@ -70,8 +70,7 @@ impl Engine {
 
     /// How many records its state is besides the two of each agent.
     pub fn shared_records(&self) -> usize {
-        let of_many = partition::contributed(&self.contribution).chain(partition::arrivals(&self.arrivals));
-        self.lexicon.keys().filter_map(|key| partition::name(&self.lexicon, key)).count() + of_many.count()
+        self.lexicon.len() + self.contribution.len() + usize::from(!self.arrivals.tenants.is_empty())
     }
 
     fn agents_and_names(&self) -> impl Iterator<Item = StateRecord> {

@@ -31,6 +31,7 @@ fn version_1_is_read_and_written_as_it_always_was() {
     let again: Records = engine.records().map(|record| (record.key, record.value.unwrap())).collect();
     assert!(again == records, "state is no longer written as in version 1: take a new version, or change nothing");
     assert_eq!(engine.state_hash(), HASH, "{:#034x} is not what version 1 says", engine.state_hash());
+    assert_eq!(engine.records().count(), 2 * engine.len() + engine.shared_records(), "what a ledger counts");
     assert_eq!(lacks(&engine), [""; 0]);
 }
 

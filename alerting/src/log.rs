@@ -172,7 +172,12 @@ fn append_all(file: &mut File, lines: &[u8]) -> io::Result<()> {
     })
 }
 
-fn end_last_line(file: &mut File) -> io::Result<()> {
+/// Ends the last line of a file that is open for reading and appending, where it was cut.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn end_last_line(file: &mut File) -> io::Result<()> {
     if file.metadata()?.len() == 0 {
         return Ok(());
     }

@@ -8,6 +8,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use driftline_alerting::log::end_last_line;
+
 /// Has a file end with these lines; what it held before stays, and a part of the lines that it ends with is not repeated.
 /// A pipe or a terminal, which cannot be read back, is given all of them.
 ///
@@ -23,9 +25,9 @@ pub fn deliver(path: &Path, lines: &[u8]) -> io::Result<()> {
         return file.write_all(lines);
     }
     let there = there(&mut file, lines)?;
-    if there == 0 && is_cut(&mut file)? {
-        // By somebody else: it spoils no line of ours.
-        file.write_all(b"\n")?;
+    if there == 0 {
+        // A line that somebody else has cut spoils none of ours.
+        end_last_line(&mut file)?;
     }
     file.write_all(&lines[there..])?;
     file.sync_data()
@@ -40,17 +42,6 @@ fn there(file: &mut File, lines: &[u8]) -> io::Result<usize> {
     file.take(most).read_to_end(&mut end)?;
     let there = (0..=end.len()).rev().find(|&n| end[end.len() - n..] == lines[..n]);
     Ok(there.unwrap_or(0))
-}
-
-/// Whether a file ends in the middle of a line.
-fn is_cut(file: &mut File) -> io::Result<bool> {
-    if file.metadata()?.len() == 0 {
-        return Ok(false);
-    }
-    let mut last = [0];
-    file.seek(SeekFrom::End(-1))?;
-    file.read_exact(&mut last)?;
-    Ok(last != *b"\n")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use driftline_core::ControlRecord;
 use driftline_detectors::{Conductor, Engine};
-use redb::{ReadableDatabase, ReadableTable};
+use redb::{ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::commit::Progress;
 use super::database::{ALERTS, CONTROL, INPUT, OUTBOX, PROGRESS_KEY, STATE, Store};
@@ -48,15 +48,7 @@ impl Store {
     ///
     /// [`StoreError`] where they cannot be read; the closure's own error in the inner result.
     pub fn alerts<E>(&self, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<Result<(), E>, StoreError> {
-        let mut read = || -> Result<Result<(), E>, redb::Error> {
-            for row in self.database.begin_read()?.open_table(ALERTS)?.iter()? {
-                if let Err(error) = each(row?.1.value()) {
-                    return Ok(Err(error));
-                }
-            }
-            Ok(Ok(()))
-        };
-        read().map_err(|error| self.explain(error))
+        self.lines(ALERTS, &mut each)
     }
 
     /// The lines of the last commit for a file.
@@ -78,8 +70,17 @@ impl Store {
     ///
     /// As [`Store::alerts`].
     pub fn control_log<E>(&self, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<Result<(), E>, StoreError> {
+        self.lines(CONTROL, &mut each)
+    }
+
+    /// Hands over the lines of a numbered table, in order.
+    fn lines<E>(
+        &self,
+        table: TableDefinition<'_, u64, &[u8]>,
+        each: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<Result<(), E>, StoreError> {
         let mut read = || -> Result<Result<(), E>, redb::Error> {
-            for row in self.database.begin_read()?.open_table(CONTROL)?.iter()? {
+            for row in self.database.begin_read()?.open_table(table)?.iter()? {
                 if let Err(error) = each(row?.1.value()) {
                     return Ok(Err(error));
                 }

@@ -326,24 +326,24 @@ impl<'s> Scorer<'s> {
         topics.takeovers.bring_up(&mut ready, now).map_err(gap)?;
         let Ready { assignments, mut engine, ledger, told, .. } = ready;
         let known = ledger.clone().unwrap_or_else(|| Ledger::nothing(topics.changelog.group()));
-        let mut begin = Vec::with_capacity(assignments.len());
+        let mut next = BTreeMap::new();
         for assignment in assignments {
             // Positions of a group that was idle for long have expired; the state knows them still.
-            let (next, partition) = (assignment.next(), assignment.partition);
-            let at = known.agrees(&partition, assignment.committed);
-            let next = at.map_err(|what| CommandError::Usage(format!("{what}: {BEGIN_ANEW}")))?.unwrap_or(next);
-            tracing::info!("{partition} is read from offset {next}");
-            begin.push((partition, Some(next)));
+            let at = known.agrees(&assignment.partition, assignment.committed);
+            let at = at.map_err(|what| CommandError::Usage(format!("{what}: {BEGIN_ANEW}")))?;
+            let at = at.unwrap_or(assignment.next());
+            tracing::info!("{} is read from offset {at}", assignment.partition);
+            next.insert(assignment.partition, at);
         }
-        let own = begin.iter().map(|(partition, next)| (partition.to_string(), next.unwrap_or(0))).collect();
-        self.work.records.extend(topics.note(known.control, now.next, own));
+        self.work.records.extend(topics.note(known.control, now.next, positions(&next)));
         topics.changelog.resume(place, ledger.as_ref());
         reach(Step::TakenOver);
         self.service.metrics.restored.inc_by(engine.len() as u64);
         self.work.alerts.extend(engine.take_alerts());
-        self.own(place, engine, ledger.map_or(Timestamp::MIN, |ledger| ledger.highest));
-        self.next.extend(begin.iter().filter_map(|(partition, next)| Some((partition.clone(), (*next)?))));
+        self.own(place, engine, known.highest);
+        let begin: Vec<_> = next.iter().map(|(partition, at)| (partition.clone(), Some(*at))).collect();
         self.input.source().begin(&begin)?;
+        self.next.append(&mut next);
         if let (Some(table), Some(topics)) = (told, &mut self.topics) {
             topics.told_by_others = Some(table);
             self.lead(&self.service.config.settings())?;

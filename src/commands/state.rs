@@ -6,15 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use driftline_core::terminal;
-use driftline_detectors::state::Restoring;
 use driftline_detectors::{Engine, World};
 use driftline_ingest::kafka::{Reader, Start, Until};
-use driftline_ingest::{PartitionBatch, Polled, Source, TopicPartition};
+use driftline_ingest::{Polled, Source, TopicPartition};
 
 use super::CommandError;
 use super::dump::Topic;
-use crate::run::ledger::{Held, Ledger};
 use crate::run::local;
+use crate::run::reading::{Reading, Unreadable};
 
 /// `driftline state`.
 #[derive(Debug, clap::Args)]
@@ -24,12 +23,6 @@ pub struct Args {
     /// The state folder of a run over files, instead of a topic.
     #[arg(long, value_name = "DIR", conflicts_with = "Topic")]
     state: Option<PathBuf>,
-}
-
-/// A partition's records as they are read.
-struct Reading {
-    restoring: Restoring,
-    ledger: Option<Ledger>,
 }
 
 /// Verifies a state, and writes what it comes to.
@@ -60,14 +53,15 @@ fn of_database(folder: &Path, out: &mut impl Write) -> Result<(), CommandError> 
 fn of_topic(topic: &Topic, out: &mut impl Write) -> Result<(), CommandError> {
     let (settings, partitions) = topic.open()?;
     let mut readings: BTreeMap<i32, Reading> =
-        partitions.iter().map(|partition| (partition.partition, Reading::new())).collect();
+        partitions.iter().map(|partition| (partition.partition, unread())).collect();
     let from: Vec<_> = partitions.into_iter().map(|partition| (partition, Start::Beginning)).collect();
     let mut reader = Reader::open(&settings, &from, Until::End, &[])?;
     loop {
         match reader.poll(Duration::from_millis(200))? {
             Polled::Records(batches) => {
                 for batch in &batches {
-                    readings.entry(batch.partition.partition).or_insert_with(Reading::new).read(batch)?;
+                    let reading = readings.entry(batch.partition.partition).or_insert_with(unread);
+                    reading.take(batch).map_err(|error| unusable(&batch.partition, &error))?;
                 }
             }
             Polled::Finished => break,
@@ -77,7 +71,9 @@ fn of_topic(topic: &Topic, out: &mut impl Write) -> Result<(), CommandError> {
     let (mut hash, mut agents, mut events, mut control, mut groups) = (0u128, 0, 0, 0, BTreeSet::new());
     let partitions = readings.len();
     for (partition, reading) in readings {
-        let (engine, ledger) = reading.finish(&TopicPartition::new(topic.name(), partition))?;
+        let finished = reading.finish();
+        let (engine, ledger) =
+            finished.map_err(|error| unusable(&TopicPartition::new(topic.name(), partition), &error))?;
         hash = hash.wrapping_add(engine.state_hash());
         agents += engine.len();
         events += engine.agents().map(|agent| agent.events).sum::<u64>();
@@ -95,36 +91,10 @@ fn of_topic(topic: &Topic, out: &mut impl Write) -> Result<(), CommandError> {
     Ok(writeln!(out, "state {hash:032x}")?)
 }
 
-impl Reading {
-    fn new() -> Self {
-        Self { restoring: Engine::restore(World::default()), ledger: None }
-    }
-
-    fn read(&mut self, batch: &PartitionBatch) -> Result<(), CommandError> {
-        for record in batch.iter() {
-            let outcome = match record.key {
-                Some(Ledger::KEY) => Ledger::parse(record.value).map(|ledger| self.ledger = Some(ledger)),
-                Some(key) => {
-                    let value = (!record.value.is_empty()).then_some(record.value);
-                    self.restoring.add(key, value).map_err(|error| error.to_string())
-                }
-                None => Err("has no key".to_owned()),
-            };
-            outcome.map_err(|what| {
-                unusable(&batch.partition, &format!("the record at offset {} {what}", record.offset))
-            })?;
-        }
-        Ok(())
-    }
-
-    fn finish(self, partition: &TopicPartition) -> Result<(Engine, Option<Ledger>), CommandError> {
-        let engine = self.restoring.finish().map_err(|error| unusable(partition, &error.to_string()))?;
-        let covered = self.ledger.as_ref().unwrap_or(&Ledger::nothing("")).covers(Held::of(&engine));
-        covered.map_err(|what| unusable(partition, &what))?;
-        Ok((engine, self.ledger))
-    }
+fn unread() -> Reading {
+    Reading::of(Engine::restore(World::default()))
 }
 
-fn unusable(partition: &TopicPartition, what: &str) -> CommandError {
+fn unusable(partition: &TopicPartition, what: &Unreadable) -> CommandError {
     CommandError::Usage(format!("the state in {partition} cannot be used: {what}"))
 }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use driftline_detectors::Engine;
 use driftline_detectors::state::{Restoring, StateRecord};
-use driftline_detectors::{BackingError, Engine};
 use driftline_ingest::failpoints::{Step, reach};
 use driftline_ingest::kafka::{Admin, ClientSettings, OutRecord, Reader, Start, TopicSpec, Until, end_transaction_of};
 use driftline_ingest::{PartitionBatch, Polled, Source, TopicPartition};
 
-use super::ledger::{Held, Ledger};
+use super::ledger::Ledger;
+use super::reading::{Reading, Unreadable};
 use crate::commands::CommandError;
 
 const POLL: Duration = Duration::from_millis(100);
@@ -136,13 +137,13 @@ impl StateTopic {
         &self,
         place: i32,
         writers: &BTreeSet<String>,
-        mut restoring: Restoring,
+        restoring: Restoring,
         progress: &Progress,
     ) -> Result<Option<Restored>, CommandError> {
         let partition = TopicPartition::new(&*self.topic, place);
         let mut reader = Reader::open(&self.settings, &[(partition.clone(), Start::Beginning)], Until::End, &[])?;
         reach(Step::StateOpened);
-        let mut ledger = None;
+        let mut reading = Reading::of(restoring);
         let (mut moved, mut ended) = (Instant::now(), false);
         loop {
             if progress.is_over.load(Ordering::Relaxed) {
@@ -151,7 +152,7 @@ impl StateTopic {
             match reader.poll(POLL)? {
                 Polled::Records(batches) => {
                     for batch in &batches {
-                        self.read(batch, &mut restoring, &mut ledger)?;
+                        self.read(batch, &mut reading)?;
                         progress.records.fetch_add(batch.records.len() as u64, Ordering::Relaxed);
                     }
                     reach(Step::StatePartlyRead);
@@ -177,31 +178,13 @@ impl StateTopic {
             }
         }
         reach(Step::StateRead);
-        let engine = restoring.finish().map_err(|error| self.refused(&partition, error, String::new()))?;
-        let covered = ledger.as_ref().unwrap_or(&Ledger::nothing(&self.group)).covers(Held::of(&engine));
-        covered.map_err(|what| self.unusable(&partition, &what))?;
+        let (engine, ledger) = reading.finish().map_err(|error| self.refused(&partition, error))?;
         Ok(Some(Restored { engine, ledger }))
     }
 
-    fn read(
-        &self,
-        batch: &PartitionBatch,
-        restoring: &mut Restoring,
-        ledger: &mut Option<Ledger>,
-    ) -> Result<(), CommandError> {
-        for record in batch.iter() {
-            let at = || format!("the record at offset {} ", record.offset);
-            let unusable = |what: &str| self.unusable(&batch.partition, &(at() + what));
-            match record.key {
-                Some(Ledger::KEY) => *ledger = Some(Ledger::parse(record.value).map_err(|what| unusable(&what))?),
-                Some(key) => {
-                    let value = (!record.value.is_empty()).then_some(record.value);
-                    restoring.add(key, value).map_err(|error| self.refused(&batch.partition, error, at()))?;
-                }
-                None => return Err(unusable("has no key")),
-            }
-        }
-        match ledger {
+    fn read(&self, batch: &PartitionBatch, reading: &mut Reading) -> Result<(), CommandError> {
+        reading.take(batch).map_err(|error| self.refused(&batch.partition, error))?;
+        match reading.ledger() {
             Some(read) if read.group != self.group => {
                 let what = format!("it is the state of the group `{}`, and this is `{}`", read.group, self.group);
                 Err(self.unusable(&batch.partition, &what))
@@ -211,10 +194,10 @@ impl StateTopic {
     }
 
     /// What is wrong with the topic is for somebody to decide about; what is wrong with this machine's disk may pass.
-    fn refused(&self, partition: &TopicPartition, error: BackingError, at: String) -> CommandError {
+    fn refused(&self, partition: &TopicPartition, error: Unreadable) -> CommandError {
         match error {
-            BackingError::State(error) => self.unusable(partition, &(at + &error.to_string())),
-            error @ BackingError::Store(_) => CommandError::Interrupted(error.to_string()),
+            Unreadable::State(what) => self.unusable(partition, &what),
+            Unreadable::Store(error) => CommandError::Interrupted(error.to_string()),
         }
     }
 

@@ -14,13 +14,14 @@ mod files;
 mod flood;
 mod identity_folder;
 mod instance;
-pub(crate) mod ledger;
+mod ledger;
 pub(crate) mod local;
 mod memory;
 #[cfg(test)]
 mod model;
 mod outage;
 mod owner;
+pub(crate) mod reading;
 mod scorer;
 mod service;
 mod shared;

@@ -76,9 +76,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
         (Some(bootstrap), Some(topic)) => {
             let settings = ClientSettings::new(bootstrap, BTreeMap::new())?;
             let admin = Admin::new(&settings)?;
-            let spec =
-                TopicSpec { name: topic.clone(), partitions: args.partitions, replication: None, config: Vec::new() };
-            admin.create(&spec)?;
+            admin.create(&TopicSpec::new(topic, args.partitions, &[]))?;
             let partitions = admin.partitions(topic)?.unwrap_or(args.partitions);
             let mut producer = Producer::new(&settings)?;
             let topic: std::sync::Arc<str> = topic.as_str().into();

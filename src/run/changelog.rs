@@ -60,12 +60,15 @@ impl Changelog {
     /// # Errors
     ///
     /// [`CommandError`] where the broker refuses, or the topic is not what it must be.
-    pub fn open(settings: &ClientSettings, topic: &str, partitions: i32, group: &str) -> Result<Self, CommandError> {
-        let admin = Admin::new(settings)?;
-        let config = [("cleanup.policy", "compact"), ("max.message.bytes", "16777216")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let spec = TopicSpec { name: topic.to_owned(), partitions, replication: None, config: config.to_vec() };
-        admin.create(&spec)?;
+    pub fn open(
+        admin: &Admin,
+        settings: &ClientSettings,
+        topic: &str,
+        partitions: i32,
+        group: &str,
+    ) -> Result<Self, CommandError> {
+        let config = [("cleanup.policy", "compact"), ("max.message.bytes", "16777216")];
+        admin.create(&TopicSpec::new(topic, partitions, &config))?;
         let found = admin.partitions(topic)?.unwrap_or(partitions);
         if found != partitions {
             return Err(CommandError::Usage(format!(

@@ -31,18 +31,15 @@ impl ControlLog {
     /// # Errors
     ///
     /// [`CommandError`] where the broker refuses, or the topic has several partitions.
-    pub fn open(settings: &ClientSettings, topic: &str) -> Result<Self, CommandError> {
-        let admin = Admin::new(settings)?;
+    pub fn open(admin: &Admin, settings: &ClientSettings, topic: &str) -> Result<Self, CommandError> {
         // Kept for ever, and an epoch of a large fleet is a large record.
         let config = [
             ("cleanup.policy", "delete"),
             ("retention.ms", "-1"),
             ("retention.bytes", "-1"),
             ("max.message.bytes", "67108864"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let spec = TopicSpec { name: topic.to_owned(), partitions: 1, replication: None, config: config.to_vec() };
-        admin.create(&spec)?;
+        ];
+        admin.create(&TopicSpec::new(topic, 1, &config))?;
         if admin.partitions(topic)?.unwrap_or(1) != 1 {
             return Err(CommandError::Usage(format!(
                 "the control topic `{topic}` has several partitions; it is one sequence and needs exactly one"

@@ -607,10 +607,11 @@ impl Topics {
         client: &ClientSettings,
         writer: String,
     ) -> Result<Self, CommandError> {
-        let placement = place(source, client)?;
-        let control_log = ControlLog::open(client, &source.control_topic)?;
-        let changelog = Changelog::open(client, &source.state_topic, placement.partitions, &source.group)?;
-        let shared = SharedTopic::open(client, &source.shared_topic)?;
+        let admin = Admin::new(client)?;
+        let placement = place(source, &admin)?;
+        let control_log = ControlLog::open(&admin, client, &source.control_topic)?;
+        let changelog = Changelog::open(&admin, client, &source.state_topic, placement.partitions, &source.group)?;
+        let shared = SharedTopic::open(&admin, client, &source.shared_topic)?;
         let read_back = takeover::Topics {
             state: changelog.topic().clone(),
             control: control_log.topic().clone(),
@@ -627,15 +628,13 @@ impl Topics {
 }
 
 /// Where records belong, and the internal topic for those that are elsewhere.
-fn place(source: &crate::config::KafkaSource, client: &ClientSettings) -> Result<Placement, CommandError> {
-    let admin = Admin::new(client)?;
+fn place(source: &crate::config::KafkaSource, admin: &Admin) -> Result<Placement, CommandError> {
     let partitions = admin
         .partitions(&source.topic)?
         .ok_or_else(|| CommandError::Usage(format!("there is no topic `{}` (source.kafka.topic)", source.topic)))?;
     // A record of the source with headers on it is larger than what the source takes.
-    let config = vec![("max.message.bytes".to_owned(), "16777216".to_owned())];
-    let spec = TopicSpec { name: source.internal_topic.clone(), partitions, replication: None, config };
-    admin.create(&spec)?;
+    let config = [("max.message.bytes", "16777216")];
+    admin.create(&TopicSpec::new(&source.internal_topic, partitions, &config))?;
     let internal = admin.partitions(&source.internal_topic)?.unwrap_or(partitions);
     if internal != partitions {
         return Err(CommandError::Usage(format!(

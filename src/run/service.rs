@@ -176,8 +176,7 @@ impl Service {
         let admin = Admin::new(settings)?;
         let dead_letters = self.config.dead_letters.kafka.as_ref().map(|topic| topic.topic.as_str());
         for topic in self.alerts_topic().into_iter().chain(dead_letters) {
-            let spec = TopicSpec { name: topic.to_owned(), partitions: 1, replication: None, config: Vec::new() };
-            admin.create(&spec)?;
+            admin.create(&TopicSpec::new(topic, 1, &[]))?;
         }
         Ok(())
     }

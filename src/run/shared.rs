@@ -66,12 +66,9 @@ impl SharedTopic {
     /// # Errors
     ///
     /// [`CommandError`] where the broker refuses, or the topic has several partitions.
-    pub fn open(settings: &ClientSettings, name: &str) -> Result<Self, CommandError> {
-        let admin = Admin::new(settings)?;
-        let config = [("cleanup.policy", "compact"), ("max.message.bytes", "16777216")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let spec = TopicSpec { name: name.to_owned(), partitions: 1, replication: None, config: config.to_vec() };
-        admin.create(&spec)?;
+    pub fn open(admin: &Admin, settings: &ClientSettings, name: &str) -> Result<Self, CommandError> {
+        let config = [("cleanup.policy", "compact"), ("max.message.bytes", "16777216")];
+        admin.create(&TopicSpec::new(name, 1, &config))?;
         if admin.partitions(name)?.unwrap_or(1) != 1 {
             return Err(CommandError::Usage(format!(
                 "the topic `{name}` (source.kafka.shared_topic) has several partitions; it is one table and needs exactly \

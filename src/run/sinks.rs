@@ -93,8 +93,7 @@ struct TopicFollower {
 impl TopicFollower {
     fn open(settings: &ClientSettings, topic: &str, state: &Path) -> Result<Self, CommandError> {
         let admin = Admin::new(settings)?;
-        let spec = TopicSpec { name: topic.to_owned(), partitions: 1, replication: None, config: Vec::new() };
-        admin.create(&spec)?;
+        admin.create(&TopicSpec::new(topic, 1, &[]))?;
         let partitions = admin.partitions(topic)?.unwrap_or(1);
         let next: BTreeMap<i32, i64> = match std::fs::read(state) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {

@@ -33,6 +33,14 @@ pub struct TopicSpec {
     pub config: Vec<(String, String)>,
 }
 
+impl TopicSpec {
+    /// A topic with these of Kafka's own settings, and as many copies as the broker makes by default.
+    pub fn new(name: &str, partitions: i32, config: &[(&str, &str)]) -> Self {
+        let config = config.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { name: name.to_owned(), partitions, replication: None, config }
+    }
+}
+
 /// Asks about topics, and makes them.
 pub struct Admin {
     settings: ClientSettings,

@@ -207,6 +207,11 @@ impl Broker {
         }))
     }
 
+    /// Whether no transaction is open, and no marker due.
+    pub fn is_settled(&self) -> bool {
+        self.producers.values().all(|producer| producer.open.is_none() && producer.ending.is_none())
+    }
+
     /// Writes one of the markers that are due, the `chosen`th.
     pub fn write_marker(&mut self, chosen: usize) {
         let ending: Vec<Id> =

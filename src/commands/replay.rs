@@ -2,7 +2,7 @@
 
 mod given_log;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -78,8 +78,6 @@ struct Replay {
     engines: Vec<Replayed>,
     control: Control,
     alerts: AlertLog,
-    /// Alerts about many come with the control log, once for each engine that reads it.
-    about_many: BTreeSet<uuid::Uuid>,
     scores: Option<Output>,
     raised: u64,
     /// With a state that is kept.
@@ -90,8 +88,16 @@ struct Replay {
 enum Control {
     /// They are made from the merged input: by this conductor, from the highest event time so far.
     Made(Box<Conductor>, Timestamp),
-    /// They are read from a log; with it, the place of each partition's engine.
-    Given(GivenLog, BTreeMap<i32, usize>),
+    /// They are read from a log.
+    Given(Given),
+}
+
+struct Given {
+    log: GivenLog,
+    /// The place of each partition's engine.
+    places: BTreeMap<i32, usize>,
+    /// As far as any engine has taken the log up. What is said about many comes with the log, once.
+    leader: Conductor,
 }
 
 /// Replays the files.
@@ -165,7 +171,8 @@ impl Replay {
         let mut replay = match (&args.state, &args.control) {
             (Some(folder), _) => Self::resume(args, settings, folder)?,
             (None, Some(log)) => {
-                let control = Control::Given(GivenLog::read(log)?, BTreeMap::new());
+                let (log, places, leader) = (GivenLog::read(log)?, BTreeMap::new(), Conductor::default());
+                let control = Control::Given(Given { log, places, leader });
                 // An engine comes with the first record of its partition.
                 Self::with(control, Vec::new(), alerts_anew(&args.alerts)?, None)
             }
@@ -186,7 +193,7 @@ impl Replay {
     fn with(control: Control, engines: Vec<Engine>, alerts: AlertLog, keeper: Option<Keeper>) -> Self {
         let replayed = |engine| Replayed { engine, conductor: Conductor::default() };
         let engines = engines.into_iter().map(replayed).collect();
-        Self { engines, control, alerts, about_many: BTreeSet::new(), scores: None, raised: 0, keeper }
+        Self { engines, control, alerts, scores: None, raised: 0, keeper }
     }
 
     /// Goes on from a state that is kept, or begins one.
@@ -223,7 +230,7 @@ impl Replay {
     fn settings(&self, own: &Settings) -> Settings {
         match &self.control {
             Control::Made(..) => own.clone(),
-            Control::Given(log, _) => log.settings().unwrap_or(own).clone(),
+            Control::Given(given) => given.log.settings().unwrap_or(own).clone(),
         }
     }
 
@@ -333,8 +340,8 @@ impl Replay {
                  this record has no position in one"
             )));
         };
-        let Control::Given(_, places) = &mut self.control else { return Ok(0) };
-        let place = *places.entry(*partition).or_insert(self.engines.len());
+        let Control::Given(given) = &mut self.control else { return Ok(0) };
+        let place = *given.places.entry(*partition).or_insert(self.engines.len());
         if place == self.engines.len() {
             self.engines.push(Replayed { engine: Engine::default(), conductor: Conductor::default() });
         }
@@ -350,7 +357,7 @@ impl Replay {
     ) -> Result<(), CommandError> {
         let mut alerts = Vec::new();
         {
-            let Control::Given(log, _) = &self.control else { return Ok(()) };
+            let Control::Given(Given { log, leader, .. }) = &mut self.control else { return Ok(()) };
             let replayed = &mut self.engines[place];
             while let Some(record) = log.get(replayed.conductor.world().next)
                 && holds(log, record)
@@ -359,13 +366,30 @@ impl Replay {
                     // It is in the log already, and the run has taken it at this place.
                     drop(replayed.engine.take_contribution());
                 }
-                let (control, about_many) = replayed.conductor.fold(record).map_err(out_of_order)?;
+                if record.number == leader.world().next {
+                    alerts.extend(leader.fold(record).map_err(out_of_order)?.1);
+                }
+                let (control, _) = replayed.conductor.fold(record).map_err(out_of_order)?;
                 replayed.engine.apply(&control);
-                alerts.extend(about_many.into_iter().filter(|alert| self.about_many.insert(alert.id)));
                 alerts.extend(replayed.engine.take_alerts());
             }
         }
         self.raise(alerts)
+    }
+
+    /// Applies what holds after all that was read.
+    fn apply_the_rest(&mut self) -> Result<(), CommandError> {
+        let Control::Given(Given { places, .. }) = &self.control else { return Ok(()) };
+        for (number, place) in places.clone() {
+            self.apply_while(place, |log, record| log.is_applied(number, record))?;
+        }
+        let mut about_many = Vec::new();
+        if let Control::Given(Given { log, leader, .. }) = &mut self.control {
+            while let Some(record) = log.get(leader.world().next) {
+                about_many.extend(leader.fold(record).map_err(out_of_order)?.1);
+            }
+        }
+        self.raise(about_many)
     }
 
     fn raise(&mut self, alerts: Vec<Alert>) -> Result<(), CommandError> {
@@ -406,9 +430,7 @@ impl Replay {
     }
 
     fn finish(&mut self, counts: &Counts, dead_letters: Option<&mut Output>) -> Result<(), CommandError> {
-        for place in 0..self.engines.len() {
-            self.apply_while(place, |_, _| true)?;
-        }
+        self.apply_the_rest()?;
         if let Some(keeper) = &self.keeper {
             keeper.end()?;
             if keeper.has_news() {

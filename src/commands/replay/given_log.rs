@@ -67,8 +67,7 @@ impl GivenLog {
         self.records.get(usize::try_from(number).ok()?)
     }
 
-    /// From which offset of a partition a record holds; `None` where its owner has not come to it, so that it holds after
-    /// all that was read.
+    /// From which offset of a `topic/partition` a record holds; `None` where no owner of it has come to the record.
     pub fn holds_from(&self, partition: &str, record: &ControlRecord) -> Option<i64> {
         let noted = || {
             let notes = self.notes.get(partition)?;
@@ -77,6 +76,14 @@ impl GivenLog {
             (record.number < *until).then_some(*offset)
         };
         record.positions.get(partition).copied().or_else(noted)
+    }
+
+    /// Whether an owner of the partitions of this number has come to a record at all. Where the last one stopped before,
+    /// nothing was made of it there.
+    pub fn is_applied(&self, number: i32, record: &ControlRecord) -> bool {
+        let is_of = |partition: &str| partition.rsplit_once('/').is_some_and(|(_, of)| of.parse() == Ok(number));
+        let mut named = record.positions.keys().chain(self.notes.keys()).filter(|partition| is_of(partition));
+        named.any(|partition| self.holds_from(partition, record).is_some())
     }
 }
 
@@ -107,6 +114,10 @@ mod tests {
         assert_eq!(holds("events/0"), [Some(7); 4]);
         assert_eq!(holds("events/1"), [Some(10), Some(10), Some(20), Some(30)]);
         assert_eq!(holds("events/2"), [None; 4]);
+        let is_applied = |number| records.each_ref().map(|record| log.is_applied(number, record));
+        assert_eq!(is_applied(0), [true; 4]);
+        assert_eq!(is_applied(1), [true; 4]);
+        assert_eq!(is_applied(2), [false; 4], "its last owner has stopped before it came to any");
         assert_eq!(log.get(3), Some(&records[3]));
         assert_eq!(log.get(4), None);
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use driftline_ingest::kafka::{GroupSettings, KafkaSource};
 use driftline_ingest::testing::Broker;
-use driftline_ingest::{Polled, Record, Source};
+use driftline_ingest::{PartitionBatch, Polled, Record, Source};
 
 const POLL: Duration = Duration::from_secs(1);
 /// A topic that brings nothing for so long has ended early.
@@ -19,6 +19,19 @@ pub fn time(
     events: u64,
     mut each: impl FnMut(Record<'_>) -> bool,
 ) -> Result<Duration, Box<dyn Error>> {
+    time_batches(broker, topic, events, |batches| {
+        let good = |batch: &PartitionBatch| batch.iter().map(&mut each).filter(|good| *good).count() as u64;
+        Ok(batches.iter().map(good).sum())
+    })
+}
+
+/// The same with all that a poll brings; `take` says how many records were as they should be.
+pub fn time_batches(
+    broker: &Broker,
+    topic: &str,
+    events: u64,
+    mut take: impl FnMut(Vec<PartitionBatch>) -> Result<u64, Box<dyn Error>>,
+) -> Result<Duration, Box<dyn Error>> {
     let mut source = join(broker, topic)?;
     let (mut started, mut seen, mut good) = (None, 0, 0);
     let mut latest = Instant::now();
@@ -27,10 +40,8 @@ pub fn time(
             Polled::Records(batches) => {
                 latest = Instant::now();
                 started.get_or_insert(latest);
-                for batch in &batches {
-                    seen += batch.records.len() as u64;
-                    good += batch.iter().map(&mut each).filter(|good| *good).count() as u64;
-                }
+                seen += batches.iter().map(|batch| batch.records.len() as u64).sum::<u64>();
+                good += take(batches)?;
             }
             Polled::Assigned(assignments) => {
                 let at: Vec<_> = assignments.into_iter().map(|it| (it.partition, it.committed)).collect();

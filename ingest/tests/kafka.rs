@@ -636,7 +636,8 @@ fn a_reader_starts_where_it_is_told_and_follows_or_ends() {
 fn a_reader_that_ends_is_not_held_up_by_what_marks_the_end_of_a_transaction() {
     let Some(broker) = broker() else { return };
     let (topic, out) = (broker.topic("source", 1, &[]), broker.topic("out", 2, &[]));
-    let source = join(broker, &broker.unique("group"), &topic);
+    let mut source = join(broker, &broker.unique("group"), &topic);
+    assignments(&mut source);
     let mut writer = TransactionalWriter::new(&broker.settings(), &broker.unique("writer")).unwrap();
     for value in ["x", "y"] {
         let record = OutRecord { partition: Some(1), ..OutRecord::new(&*out, "k", value) };
@@ -645,6 +646,32 @@ fn a_reader_that_ends_is_not_held_up_by_what_marks_the_end_of_a_transaction() {
     let records = read_topic(broker, &out, 2);
     assert_eq!(values(&records), ["x", "y"]);
     assert_eq!(records[1].1.offset, 2, "a marker stands between them");
+}
+
+#[test]
+fn the_broker_says_where_logs_end_as_a_member_that_has_read_them_does() {
+    let Some(broker) = broker() else { return };
+    let topic = broker.topic("ends", 3, &[]);
+    write_to(broker, &topic, 0, &["a", "b"]);
+    let mut source = join(broker, &broker.unique("group"), &topic);
+    let mut writer = TransactionalWriter::new(&broker.settings(), &broker.unique("writer")).unwrap();
+    let partitions = [0, 1, 2].map(|n| TopicPartition::new(&*topic, n));
+    poll_until(&mut source, |polled| matches!(polled, Polled::Records(_)));
+    let record = OutRecord { partition: Some(1), ..OutRecord::new(&*topic, "k", "c") };
+    writer.commit(&[], "", &metadata(&source), &[record]).unwrap();
+
+    let reader = Reader::open(&broker.settings(), &[(partitions[2].clone(), Start::End)], Until::Forever, &[]).unwrap();
+    let ends = reader.written_ends(&partitions, PATIENCE).unwrap();
+    assert_eq!(ends.values().collect::<Vec<_>>(), [&2, &2, &0], "a marker ends the transaction");
+    for (partition, &offset) in &ends {
+        let deadline = Instant::now() + PATIENCE;
+        while source.log_end(partition) != Some(LogEnd { offset, reached: true }) {
+            assert!(Instant::now() < deadline, "{partition}: {:?}", source.log_end(partition));
+            source.poll(POLL).unwrap();
+        }
+    }
+    let missing = TopicPartition::new(broker.unique("missing"), 0);
+    reader.written_ends(&[missing], Duration::from_secs(2)).unwrap_err();
 }
 
 #[test]

@@ -4,25 +4,37 @@
 //! alone: a table, of which the last record of a key counts. A contribution is a row of its own, and its tombstone is in
 //! the transaction of the epoch that it went into: so it is in one epoch and no other, whoever leads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use driftline_core::{GroupCounts, TenantCounts, Timestamp};
 use driftline_detectors::Contribution;
-use driftline_ingest::kafka::{Admin, ClientSettings, OutRecord, Reader, Start, TopicSpec, Until};
+use driftline_ingest::kafka::{Admin, ClientSettings, KafkaError, OutRecord, Reader, Start, TopicSpec, Until};
 use driftline_ingest::{Polled, Source, TopicPartition};
 use serde::{Deserialize, Serialize};
 
 use crate::commands::CommandError;
 
+/// How long the broker may take to say where logs end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// How far a partition has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// The highest event time read; [`Timestamp::MIN`] before any.
     pub highest: Timestamp,
+    /// Where its topics ended, by `topic/partition`, when all before was read; empty while there was something left. That
+    /// holds until something is written there, which its owner may not have heard of yet.
+    pub ends: BTreeMap<String, i64>,
+}
+
+impl Progress {
     /// Whether there was nothing left to read.
-    pub at_end: bool,
+    pub fn is_at_end(&self) -> bool {
+        !self.ends.is_empty()
+    }
 }
 
 /// The value of a row.
@@ -113,21 +125,22 @@ impl SharedTopic {
 }
 
 impl Told {
-    /// Rows for what has changed: in any way, or only in whether there is something left to read, for which it is worth
-    /// to begin a commit.
-    pub fn news(
-        &mut self,
-        topic: &SharedTopic,
-        now: &BTreeMap<i32, Progress>,
-        in_any_way: bool,
-    ) -> impl Iterator<Item = OutRecord> {
-        let is_news = move |told: &Progress, now: &Progress| told.at_end != now.at_end || (in_any_way && told != now);
-        now.iter().filter_map(move |(&place, &progress)| {
-            if self.0.get(&place).is_some_and(|told| !is_news(told, &progress)) {
+    /// Rows for what has changed.
+    pub fn news(&mut self, topic: &SharedTopic, now: BTreeMap<i32, Progress>) -> impl Iterator<Item = OutRecord> {
+        now.into_iter().filter_map(move |(place, progress)| {
+            if self.0.get(&place) == Some(&progress) {
                 return None;
             }
-            self.0.insert(place, progress);
+            self.0.insert(place, progress.clone());
             Some(topic.row(format!("progress/{place}"), &Row::Progress { place, progress }))
+        })
+    }
+
+    /// Whether it must be told of an end, though nothing else is to be committed: while it is not, nobody's clock moves.
+    pub fn is_behind(&self, now: &BTreeMap<i32, Progress>) -> bool {
+        now.iter().any(|(place, progress)| {
+            let told = self.0.get(place);
+            told.is_none() || (progress.is_at_end() && told != Some(progress))
         })
     }
 }
@@ -144,8 +157,33 @@ impl Table {
     }
 
     /// How far a partition has come, as its owner has told.
-    pub fn progress(&self, place: i32) -> Option<Progress> {
-        self.progress.get(&place).copied()
+    pub fn progress(&self, place: i32) -> Option<&Progress> {
+        self.progress.get(&place)
+    }
+
+    /// Those of the partitions that are at their end still, by what the broker says: of some, more may have been written
+    /// since their owner told, which it has not read, or nobody has while it is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError`] where the broker does not say.
+    pub fn still_at_end(&self, places: &BTreeSet<i32>, topics: [&Arc<str>; 2]) -> Result<BTreeSet<i32>, KafkaError> {
+        let at_end = |place: &&i32| self.progress.get(place).is_some_and(Progress::is_at_end);
+        let asked: Vec<TopicPartition> = places
+            .iter()
+            .filter(at_end)
+            .flat_map(|place| topics.map(|topic| TopicPartition { topic: topic.clone(), partition: *place }))
+            .collect();
+        let mut still: BTreeSet<i32> = asked.iter().map(|partition| partition.partition).collect();
+        if !asked.is_empty() {
+            for (partition, end) in self.reader.written_ends(&asked, PATIENCE)? {
+                let told = self.progress.get(&partition.partition);
+                if told.and_then(|told| told.ends.get(&partition.to_string())) != Some(&end) {
+                    still.remove(&partition.partition);
+                }
+            }
+        }
+        Ok(still)
     }
 
     /// What others have contributed to the next epoch, and the tombstones that go with that epoch.
@@ -181,12 +219,13 @@ impl Table {
     }
 }
 
-/// How far event time has come for everybody: the least of the partitions that have something left to read, or the
-/// greatest where none has. `None` while one holds the clock, because nothing is known of it or nothing was read of it yet.
-pub fn event_time(partitions: impl Iterator<Item = Option<Progress>>) -> Option<Timestamp> {
-    let all: Vec<Progress> = partitions.collect::<Option<_>>()?;
-    let least = all.iter().filter(|progress| !progress.at_end).map(|progress| progress.highest).min();
-    let reached = least.or_else(|| all.iter().map(|progress| progress.highest).max());
+/// How far event time has come for everybody, of partitions with the highest event time read in each and whether they are
+/// at their end: the least of those that have something left to read, or the greatest where none has. `None` while one
+/// holds the clock, because nothing is known of it or nothing was read of it yet.
+pub fn event_time(partitions: impl Iterator<Item = Option<(Timestamp, bool)>>) -> Option<Timestamp> {
+    let all: Vec<(Timestamp, bool)> = partitions.collect::<Option<_>>()?;
+    let least = all.iter().filter(|(_, at_end)| !at_end).map(|(highest, _)| *highest).min();
+    let reached = least.or_else(|| all.iter().map(|(highest, _)| *highest).max());
     reached.filter(|reached| *reached > Timestamp::MIN)
 }
 
@@ -194,13 +233,14 @@ pub fn event_time(partitions: impl Iterator<Item = Option<Progress>>) -> Option<
 mod tests {
     use super::*;
 
-    fn at(seconds: i64, at_end: bool) -> Option<Progress> {
-        Some(Progress { highest: Timestamp::from_millis(seconds * 1000).unwrap(), at_end })
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000).unwrap()
     }
 
     #[test]
     fn who_has_something_left_to_read_holds_the_clock_and_who_waits_does_not() {
-        let time = |all: &[Option<Progress>]| event_time(all.iter().copied()).map(|time| time.millis() / 1000);
+        let at = |seconds, at_end| Some((at(seconds), at_end));
+        let time = |all: &[Option<(Timestamp, bool)>]| event_time(all.iter().copied()).map(|time| time.millis() / 1000);
         assert_eq!(time(&[at(50, false), at(30, false), at(10, true)]), Some(30));
         assert_eq!(time(&[at(50, true), at(30, true), at(0, true)]), Some(50));
         assert_eq!(time(&[at(50, false), at(0, false)]), None, "something is there, and nothing was read of it");
@@ -209,28 +249,34 @@ mod tests {
     }
 
     #[test]
-    fn progress_is_told_when_it_changes_and_at_once_when_the_end_is_reached() {
+    fn progress_is_told_with_a_commit_and_begins_one_where_another_end_is_reached() {
         let settings = ClientSettings::new("127.0.0.1:1", BTreeMap::new()).unwrap();
         let topic = SharedTopic { settings, name: "shared".to_owned() };
         let mut told = Told::default();
-        let mut news = |seconds, at_end, in_any_way| {
-            let now = BTreeMap::from([(3, at(seconds, at_end).unwrap())]);
-            told.news(&topic, &now, in_any_way).count()
+        let progress = |seconds, end: Option<i64>| {
+            let ends = end.map(|end| ("events/3".to_owned(), end)).into_iter().collect();
+            BTreeMap::from([(3, Progress { highest: at(seconds), ends })])
         };
-        assert_eq!(news(1, false, false), 1, "never told before");
-        assert_eq!(news(2, false, false), 0);
-        assert_eq!(news(2, false, true), 1);
-        assert_eq!(news(2, false, true), 0);
-        assert_eq!(news(2, true, false), 1);
+        assert!(told.is_behind(&progress(1, None)), "never told before");
+        assert_eq!(told.news(&topic, progress(1, None)).count(), 1);
+        assert!(!told.is_behind(&progress(2, None)), "it goes with the next commit");
+        assert_eq!(told.news(&topic, progress(2, None)).count(), 1);
+        assert_eq!(told.news(&topic, progress(2, None)).count(), 0);
+        for end in [10, 11] {
+            assert!(told.is_behind(&progress(2, Some(end))));
+            assert_eq!(told.news(&topic, progress(2, Some(end))).count(), 1);
+            assert!(!told.is_behind(&progress(2, Some(end))));
+        }
     }
 
     #[test]
     fn rows_are_read_as_they_were_written() {
-        let progress = Row::Progress { place: 3, progress: at(7, true).unwrap() };
+        let ends = BTreeMap::from([("events/3".to_owned(), 12)]);
+        let progress = Row::Progress { place: 3, progress: Progress { highest: at(7), ends } };
         let text = serde_json::to_string(&progress).unwrap();
         assert_eq!(
             text,
-            r#"{"schema":"driftline.progress/1","place":3,"highest":"1970-01-01T00:00:07.000Z","at_end":true}"#
+            r#"{"schema":"driftline.progress/1","place":3,"highest":"1970-01-01T00:00:07.000Z","ends":{"events/3":12}}"#
         );
         assert_eq!(serde_json::from_str::<Row>(&text).unwrap(), progress);
         let contribution = Row::Contribution { groups: Vec::new(), tenants: vec![TenantCounts::default()] };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use driftline_ingest::kafka::{OutRecord, Producer};
+use driftline_ingest::kafka::{OutRecord, Producer, partition_of};
 use driftline_ingest::testing::broker;
 use serde_json::Value;
 
@@ -67,12 +67,71 @@ fn simulate(stream: &Stream, size: u32, seed: &str) {
     stream.simulate(&["--agents", &agents, "--events", &events, "--attacks", &attacks, "--seed", seed]);
 }
 
+/// What waits in a partition that its owner took to be at its end holds the clock until it is read: nobody need have told
+/// the leader of it.
+#[test]
+fn the_clock_does_not_pass_what_a_paused_instance_has_yet_to_read() {
+    let Some(broker) = broker() else { return };
+    let stream = Stream::new(broker, "unread");
+    simulate(&stream, 20_000, "1");
+    // A pause that the group does not notice.
+    let patient = "[source.kafka.librdkafka]\nsession.timeout.ms = 45000\n";
+    let all = ["one", "two"].map(|name| stream.run(name, patient));
+    wait("all records read", || have_read_all(&all) && all.iter().all(|it| it.partitions() > 0));
+    let [one, two] = all;
+    let (mut leader, mut other) = if leads(&one) { (one, two) } else { (two, one) };
+    let (early, late) = (agent_of(&other), agent_of(&leader));
+
+    // Both tell that they are at the end of this as well, and the clock follows.
+    tell(&stream, &late, time_of(1));
+    leader.wait("the clock to follow", |it| watermark(it) > time_of(1) - HOUR);
+    other.wait("the clock to be heard of", |it| watermark(it) > time_of(1) - HOUR);
+
+    other.signal("-STOP");
+    let scored = leader.metric("driftline_events_total");
+    tell(&stream, &early, time_of(2));
+    tell(&stream, &late, time_of(3));
+    leader.wait("the later event", |it| it.metric("driftline_events_total") > scored);
+    // It is told of together with the events scored.
+    assert!(watermark(&leader) < time_of(2), "the clock waits for what nobody has read");
+    other.signal("-CONT");
+    leader.wait("the clock to follow", |it| watermark(it) > time_of(3) - HOUR);
+    assert_eq!(other.metric("driftline_late_events_total"), 0.0);
+    leader.stop();
+    other.stop();
+    stream.prove("an owner paused at its end", 1);
+}
+
+const HOUR: i64 = 3_600_000;
+
+/// The clock, in milliseconds.
+fn watermark(it: &Instance) -> i64 {
+    (1000.0 * it.metric("driftline_watermark_timestamp_seconds")) as i64
+}
+
+/// The name of an agent whose events this instance reads.
+fn agent_of(it: &Instance) -> String {
+    let metrics = it.get("/metrics");
+    let reads = |agent: &String| {
+        let partition = format!("partition=\"{}\"", partition_of(agent.as_bytes(), 12));
+        metrics.lines().any(|line| line.starts_with("driftline_lag_records{") && line.contains(&partition))
+    };
+    (0..).map(|n| format!("agent-{n}")).find(reads).unwrap()
+}
+
 /// An event of a day on which nothing else happens.
 fn tell_of_a_later_day(stream: &Stream, day: i64) {
-    let time = 1_790_000_000_000 + day * 86_400_000;
-    let event = format!(r#"{{"time":{time},"agent":{{"id":"latecomer"}},"action":{{"name":"look"}}}}"#);
+    tell(stream, "latecomer", time_of(day));
+}
+
+fn time_of(day: i64) -> i64 {
+    1_790_000_000_000 + day * 86_400_000
+}
+
+fn tell(stream: &Stream, agent: &str, time: i64) {
+    let event = format!(r#"{{"time":{time},"agent":{{"id":"{agent}"}},"action":{{"name":"look"}}}}"#);
     let mut producer = Producer::new(&stream.broker.settings()).unwrap();
-    producer.send(&OutRecord::new(stream.topic("events"), "latecomer", event)).unwrap();
+    producer.send(&OutRecord::new(stream.topic("events"), agent, event)).unwrap();
     producer.flush().unwrap();
 }
 

@@ -10,7 +10,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::consumer::{log_end, needs_somebody, seek};
 use super::error::Failure;
-use super::native::{Client, Consumed, Note, Taker};
+use super::native::{Client, Consumed, Note, Taker, list};
 use super::{ClientSettings, KafkaError};
 use crate::source::{LogEnd, Polled, Source, SourceError, TopicPartition};
 
@@ -130,6 +130,31 @@ impl Reader {
         ends(&self.asking, partition, Instant::now() + Duration::from_secs(30)).map(|(_, end)| end)
     }
 
+    /// The same of several partitions, which need not be those that are read, asked of all brokers at once.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError`] where not all of them are told within `timeout`.
+    pub fn written_ends(
+        &self,
+        partitions: &[TopicPartition],
+        timeout: Duration,
+    ) -> Result<BTreeMap<TopicPartition, i64>, KafkaError> {
+        let doing = "asking where logs end";
+        let mut list = list(partitions);
+        self.asking.query_last(&mut list, timeout).map_err(|failure| KafkaError::broker(doing, failure))?;
+        let mut ends = BTreeMap::new();
+        for element in list.elements() {
+            element.error().map_err(|error| KafkaError::from_client(doing, error))?;
+            let partition = TopicPartition::new(element.topic(), element.partition());
+            match element.offset() {
+                Offset::Offset(end) => drop(ends.insert(partition, end)),
+                _ => return Err(KafkaError::broker(format!("{doing}: {partition}"), Failure::of(Code::NoOffset))),
+            }
+        }
+        Ok(ends)
+    }
+
     /// The offset of the next record of a partition, as far as it was read.
     pub fn next_offset(&self, partition: &TopicPartition) -> Option<i64> {
         let start = self.starts.get(partition)?;
@@ -143,17 +168,6 @@ impl Reader {
             |(partition, stop): (&TopicPartition, &i64)| (stop - self.next_offset(partition).unwrap_or(0)).max(0);
         let left: i64 = self.stops.iter().map(left).sum();
         if self.span == 0 { 1.0 } else { 1.0 - left as f64 / self.span as f64 }
-    }
-
-    /// Whether what is left to read of a partition belongs to a transaction that is still open, as the broker has it now.
-    ///
-    /// # Errors
-    ///
-    /// [`KafkaError`] where the broker does not answer within half a minute.
-    pub fn waits_for_transaction(&self, partition: &TopicPartition) -> Result<bool, KafkaError> {
-        let Some(stop) = self.stops.get(partition) else { return Ok(false) };
-        let (_, committed) = ends(&self.client, partition, Instant::now() + Duration::from_secs(30))?;
-        Ok(committed < *stop)
     }
 
     /// Takes one call's records into account. A batch may reach past the stop: it is handed out whole, since its records

@@ -17,17 +17,13 @@ use crate::run::shared::{Progress, event_time};
 
 impl Scorer<'_> {
     /// Tells the clock and closes the hour where this instance leads; where it does not, it takes up what the leader has
-    /// decreed, and tells at once of partitions that have come to their end.
+    /// decreed, and tells of partitions that have come to their end.
     pub(super) fn advance(&mut self) -> Result<(), CommandError> {
         if !self.is_leader() {
             self.follow()?;
-            let progress = self.progress();
-            let news = self.topics.as_mut().map(|topics| topics.told.news(&topics.shared, &progress, false));
-            self.work.records.extend(news.into_iter().flatten());
-            return Ok(());
+            return self.tell_of_ends();
         }
-        let Some(highest) = self.event_time()? else { return Ok(()) };
-        let Some(clock) = self.conductor.clock(highest) else { return Ok(()) };
+        let Some(clock) = self.clock()? else { return Ok(()) };
         self.decree(clock)?;
         if self.conductor.hour_is_over() {
             let contributed = self.contributed()?;
@@ -37,40 +33,72 @@ impl Scorer<'_> {
         Ok(())
     }
 
+    /// Where partitions have come to an end and nothing else is to be committed, has a commit tell of it.
+    fn tell_of_ends(&mut self) -> Result<(), CommandError> {
+        if !self.work.is_empty() {
+            // The next commit tells.
+            return Ok(());
+        }
+        let progress = self.progress();
+        if let Some(topics) = self.topics.as_mut().filter(|topics| topics.told.is_behind(&progress)) {
+            self.work.records.extend(topics.told.news(&topics.shared, progress));
+        }
+        Ok(())
+    }
+
     /// How far the partitions have come that this instance has.
     fn progress(&mut self) -> BTreeMap<i32, Progress> {
         let owners = self.owners.iter().map(|(place, owner)| (*place, owner.highest));
-        let mut progress: BTreeMap<i32, Progress> =
-            owners.map(|(place, highest)| (place, Progress { highest, at_end: true })).collect();
+        let mut progress: BTreeMap<i32, (Timestamp, Option<BTreeMap<String, i64>>)> =
+            owners.map(|(place, highest)| (place, (highest, Some(BTreeMap::new())))).collect();
         for partition in self.next.keys() {
-            let at_end = match &mut self.input {
-                Input::Kafka(source) => source.log_end(partition).is_some_and(|end| end.reached),
-                Input::Files(_) => false,
+            let end = match &mut self.input {
+                Input::Kafka(source) => source.log_end(partition).filter(|end| end.reached),
+                Input::Files(_) => None,
             };
-            if let Some(progress) = progress.get_mut(&partition.partition) {
-                progress.at_end &= at_end;
+            let Some((_, ends)) = progress.get_mut(&partition.partition) else { continue };
+            match (end, ends.as_mut()) {
+                (Some(end), Some(ends)) => drop(ends.insert(partition.to_string(), end.offset)),
+                _ => *ends = None,
             }
         }
-        progress
+        let told = progress.into_iter();
+        told.map(|(place, (highest, ends))| (place, Progress { highest, ends: ends.unwrap_or_default() })).collect()
     }
 
-    /// How far event time has come, over all partitions of the source, whoever has them.
-    fn event_time(&mut self) -> Result<Option<Timestamp>, CommandError> {
+    /// The clock record that is due, by how far event time has come over all partitions of the source, whoever has them.
+    fn clock(&mut self) -> Result<Option<ControlRecord>, CommandError> {
         let own = self.progress();
-        let Some(topics) = &mut self.topics else { return Ok(event_time(own.into_values().map(Some))) };
+        let own = own.into_iter().map(|(place, progress)| (place, (progress.highest, progress.is_at_end())));
+        let own: BTreeMap<i32, (Timestamp, bool)> = own.collect();
+        let Some(topics) = &mut self.topics else {
+            return Ok(event_time(own.into_values().map(Some)).and_then(|highest| self.conductor.clock(highest)));
+        };
         // Partitions that are on their way here hold the clock: their events would all be late.
         if !topics.takeovers.is_empty() {
             return Ok(None);
         }
-        let others = match &mut topics.told_by_others {
-            Some(table) => {
-                table.follow()?;
-                Some(&*table)
-            }
-            None => None,
+        let Some(others) = &mut topics.told_by_others else { return Ok(None) };
+        others.follow()?;
+        let places = 0..topics.placement.partitions;
+        let clock = |is_at_end: &dyn Fn(i32, &Progress) -> bool| {
+            let told = |place| {
+                let others = || others.progress(place).map(|it| (it.highest, is_at_end(place, it)));
+                own.get(&place).copied().or_else(others)
+            };
+            event_time(places.clone().map(told)).and_then(|highest| self.conductor.clock(highest))
         };
-        let told = |place: i32| own.get(&place).copied().or_else(|| others?.progress(place));
-        Ok(event_time((0..topics.placement.partitions).map(told)))
+        if clock(&|_, told| told.is_at_end()).is_none() {
+            return Ok(None);
+        }
+        let elsewhere = places.clone().filter(|place| !own.contains_key(place)).collect();
+        match others.still_at_end(&elsewhere, [&topics.placement.topic, &topics.placement.internal]) {
+            Ok(still) => Ok(clock(&|place, _| still.contains(&place))),
+            Err(error) => {
+                tracing::warn!("the clock waits: {error}");
+                Ok(None)
+            }
+        }
     }
 
     /// All that the next epoch is made of: what others have told, which goes out of the table with it, and what the engines
@@ -97,7 +125,7 @@ impl Scorer<'_> {
         let progress = self.progress();
         let control = self.conductor.world().next;
         let Some(topics) = &mut self.topics else { return Vec::new() };
-        let mut records: Vec<OutRecord> = topics.told.news(&topics.shared, &progress, true).collect();
+        let mut records: Vec<OutRecord> = topics.told.news(&topics.shared, progress).collect();
         for (place, owner) in &mut self.owners {
             let contribution = owner.engine.take_contribution();
             if contribution.is_empty() {

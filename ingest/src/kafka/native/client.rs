@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rdkafka::bindings as rd;
 use rdkafka::error::RDKafkaErrorCode as Code;
-use rdkafka::{ClientConfig, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::log::on_log;
 use super::{check, partitions, take_error, text};
@@ -211,6 +211,15 @@ impl Client {
             )
         })?;
         Ok((low, high))
+    }
+
+    /// Where the logs of the partitions in the list end, asked of the broker: fills in their offsets.
+    pub fn query_last(&self, list: &mut TopicPartitionList, timeout: Duration) -> Result<(), Failure> {
+        // The time before which nothing is sought: past all records.
+        list.set_all_offsets(Offset::End)
+            .map_err(|error| Failure::of(error.rdkafka_error_code().unwrap_or(Code::InvalidArgument)))?;
+        // SAFETY: both are alive, and the list is ours to change.
+        check(unsafe { rd::rd_kafka_offsets_for_times(self.ptr(), list.ptr(), millis(timeout)) })
     }
 
     /// Whether no broker can be reached, as far as is known.

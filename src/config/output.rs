@@ -56,7 +56,8 @@ pub struct DeadLetters {
     /// After this many rejected records in a row in one partition, `/readyz` says so and one alert is raised.
     #[serde(default = "max_in_a_row")]
     pub max_in_a_row: u32,
-    /// Whether that partition then stops instead of going on.
+    /// Whether nothing more is then read of that partition, after the batch that they came in, until a restart. They are dead
+    /// letters in either case.
     #[serde(default)]
     pub stop_partition: bool,
 }

@@ -142,9 +142,6 @@ impl Owner {
                 self.streak.accepted();
             } else if self.streak.rejected() {
                 broken = Some(position());
-                if reading.stop_partition {
-                    break;
-                }
             }
         }
         reading.metrics.forwarded.inc_by(forwarded.len() as u64);
@@ -155,9 +152,8 @@ impl Owner {
             work.alerts.push(self.undecodable(batch, &position, reading));
             taken.broken = Some(format!("{} in a row could not be decoded, up to {position}", self.streak.len()));
             if reading.stop_partition {
-                // What was read of it stays uncommitted, so that a restart with a better decoder reads it again.
+                // The batch is accounted for as a whole, so that what was scored of it is committed, once.
                 self.stopped.insert(batch.partition.clone());
-                return taken;
             }
         }
         taken.work.positions.push((batch.partition.clone(), batch.next_offset()));

@@ -11,6 +11,7 @@ mod outages;
 mod paused;
 mod rebalances;
 mod several;
+mod stopped;
 mod table;
 mod takeover;
 mod tampering;

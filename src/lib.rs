@@ -3,6 +3,7 @@
 pub mod commands;
 pub mod config;
 pub mod demo;
+mod evaluation;
 pub mod http;
 mod intake;
 pub mod logging;

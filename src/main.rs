@@ -23,6 +23,8 @@ enum Command {
     Run(commands::run::Args),
     /// The same engine over history, as fast as it goes.
     Replay(commands::replay::Args),
+    /// How well the detectors tell attacks from honest sessions, by labelled events.
+    Evaluate(commands::evaluate::Args),
     /// Labelled synthetic events, to a file, to standard output or into Kafka.
     Simulate(commands::simulate::Args),
     /// What is wrong with a configuration, and where.
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
             drop(out);
             return done(commands::replay::run(args, &mut std::io::stderr()));
         }
+        Command::Evaluate(args) => commands::evaluate::run(args, &mut out),
         Command::Simulate(args) => commands::simulate::run(args, &mut out),
         Command::Check(args) => commands::check::run(args, &mut out),
         Command::Dump(args) => commands::dump::run(args, &mut out),

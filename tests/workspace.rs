@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ("driftline-detectors", &["driftline-core"], &["driftline-simulate"]),
     ("driftline-alerting", &["driftline-core"], &[]),
     ("driftline-simulate", &["driftline-core"], &[]),
+    ("driftline-evaluate", &[], &[]),
     (
         "driftline",
         &[
@@ -25,6 +26,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
             "driftline-detectors",
             "driftline-alerting",
             "driftline-simulate",
+            "driftline-evaluate",
         ],
         &[],
     ),
@@ -34,7 +36,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
 const ONE_HOME: &[(&str, &str)] = &[("rdkafka", "driftline-ingest"), ("ureq", "driftline-alerting")];
 
 /// Crates whose output is a function of their input.
-const DETERMINISTIC: &[&str] = &["driftline-core", "driftline-detectors", "driftline-simulate"];
+const DETERMINISTIC: &[&str] = &["driftline-core", "driftline-detectors", "driftline-simulate", "driftline-evaluate"];
 /// What would let a scheduler decide in which order things happen there.
 const SCHEDULERS: &[&str] = &["tokio", "async-std", "smol", "rayon"];
 /// Features of `rand` that give generators nobody has seeded.

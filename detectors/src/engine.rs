@@ -184,6 +184,24 @@ impl Engine {
         self.alerts[before..].sort_by_cached_key(|alert| (alert.time, alert.tenant.clone(), agent(alert), alert.id));
     }
 
+    /// Ends all sessions where they are, and learns from those that raised nothing: what comes now has nothing to do with
+    /// them, even where its event times are theirs.
+    pub fn end_all_sessions(&mut self) {
+        for place in 0..self.agents.len() as u32 {
+            let mut parts = Parts {
+                lexicon: &mut self.lexicon,
+                groups: &mut self.groups,
+                contribution: &mut self.contribution,
+                alerts: &mut self.alerts,
+                counters: &mut self.counters,
+            };
+            let agent = &mut self.agents[place as usize];
+            let last = agent.last_seen;
+            Self::end_sessions(&self.world, agent, last, &mut parts, |_, _| true);
+            self.note_change(place);
+        }
+    }
+
     /// Alerts raised since this was last asked.
     pub fn take_alerts(&mut self) -> Vec<Alert> {
         std::mem::take(&mut self.alerts)

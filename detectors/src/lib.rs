@@ -38,6 +38,7 @@ mod rate;
 mod registry;
 mod repeats;
 mod session;
+mod solo;
 pub mod state;
 mod world;
 
@@ -49,4 +50,5 @@ pub use evicted::{BackingError, BackingStore, Traffic};
 pub use finding::{DEVIATION, Finding, Techniques};
 pub use inventory::undecodable;
 pub use registry::{Registered, Registry};
+pub use solo::Solo;
 pub use world::{Coverage, Flood, OutOfOrder, World};

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod demo;
 pub mod dump;
+pub mod evaluate;
 pub mod hash;
 pub mod replay;
 pub mod run;

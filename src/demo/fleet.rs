@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use driftline_core::{Alert, Change, Event, Limits, Settings, Timestamp, key};
-use driftline_detectors::{Conductor, Engine, OutOfOrder};
+use driftline_core::{Alert, Event, Limits, Settings, Timestamp, key};
+use driftline_detectors::Solo;
 use driftline_simulate::{Config, SessionLabel, Simulation};
 
 use super::DemoError;
@@ -43,8 +43,7 @@ pub(super) struct Status {
 
 pub(super) struct Fleet {
     simulation: Simulation,
-    conductor: Conductor,
-    engine: Engine,
+    engine: Solo,
     limits: Limits,
     record: Vec<u8>,
     alerts: Vec<Raised>,
@@ -64,17 +63,9 @@ impl Fleet {
     pub fn new(config: Config) -> Result<Self, DemoError> {
         let (total, time) = (config.events, config.start);
         let simulation = Simulation::new(config)?;
-        let mut conductor = Conductor::default();
-        let mut engine = Engine::default();
-        let settings = Change::Settings { settings: Settings::default() };
-        let documents = simulation.identities().map(|document| Change::Identity { document: Box::new(document) });
-        for change in std::iter::once(settings).chain(documents) {
-            let record = conductor.record(change);
-            engine.apply(&conductor.fold(&record)?.0);
-        }
+        let engine = Solo::new(Settings::default(), simulation.identities())?;
         Ok(Self {
             simulation,
-            conductor,
             engine,
             limits: Limits::default(),
             record: Vec::new(),
@@ -97,31 +88,15 @@ impl Fleet {
             self.labels.extend(written.label);
             let event = Event::decode(&self.record, &self.limits)
                 .map_err(|error| DemoError::Decode { number: self.events, error })?;
-            self.engine.observe(&event);
+            let (_, raised) = self.engine.observe(&event)?;
             self.seen.insert(key(0, [&event.id, ""]), Seen { number: self.events, time });
             self.count(time);
-            let about_many = self.advance()?;
-            let raised = about_many.into_iter().chain(self.engine.take_alerts());
-            self.alerts.extend(raised.map(|alert| Raised { alert, events: self.events, time }));
+            self.alerts.extend(raised.into_iter().map(|alert| Raised { alert, events: self.events, time }));
             if !self.alerts.is_empty() {
                 break;
             }
         }
         Ok(true)
-    }
-
-    /// Moves the engine's clock, and closes hours: what the leader does of a fleet of instances.
-    fn advance(&mut self) -> Result<Vec<Alert>, OutOfOrder> {
-        let Some(clock) = self.conductor.clock(self.time) else { return Ok(Vec::new()) };
-        let (control, mut about_many) = self.conductor.fold(&clock)?;
-        self.engine.apply(&control);
-        if self.conductor.hour_is_over() {
-            let epoch = self.conductor.epoch(self.engine.take_contribution());
-            let (control, more) = self.conductor.fold(&epoch)?;
-            about_many.extend(more);
-            self.engine.apply(&control);
-        }
-        Ok(about_many)
     }
 
     fn count(&mut self, time: Timestamp) {
@@ -168,6 +143,13 @@ impl Fleet {
         let last = self.time.hour();
         let events_of = |hour| self.hours.iter().find(|(of, _)| *of == hour).map_or(0, |(_, events)| *events);
         let hours = (last + 1 - HOURS as i64..=last).map(events_of).collect();
-        Status { time: self.time, agents: self.engine.len(), events: self.events, total: self.total, alerts, hours }
+        Status {
+            time: self.time,
+            agents: self.engine.engine().len(),
+            events: self.events,
+            total: self.total,
+            alerts,
+            hours,
+        }
     }
 }

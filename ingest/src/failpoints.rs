@@ -52,14 +52,14 @@ steps! {
     WriterOpened = "writer-opened",
     /// A transaction was begun, and nothing is in it.
     TransactionBegun = "transaction-begun",
-    /// The transaction has the positions, and nothing else yet.
-    PositionsSent = "positions-sent",
     /// Half of the records of a transaction are on their way to the broker.
     RecordsPartlySent = "records-partly-sent",
     /// All of them are.
     RecordsSent = "records-sent",
-    /// The broker has everything that the transaction is to have.
+    /// The broker has all records of the transaction, and no positions.
     RecordsConfirmed = "records-confirmed",
+    /// Positions are in the transaction too.
+    PositionsSent = "positions-sent",
     /// The broker has committed the transaction, and nobody here knows.
     Committed = "committed",
     /// The scorer may begin the next commit.

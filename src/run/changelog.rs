@@ -1,15 +1,15 @@
 //! The changelog: a compacted topic that holds the state of every partition's engine, and from which whoever takes a
 //! partition over has it back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use driftline_detectors::Engine;
 use driftline_detectors::state::{Restoring, StateRecord};
 use driftline_ingest::failpoints::{Step, reach};
-use driftline_ingest::kafka::{Admin, ClientSettings, OutRecord, Reader, Start, TopicSpec, Until};
+use driftline_ingest::kafka::{Admin, ClientSettings, OutRecord, Reader, Start, TopicSpec, Until, end_transaction_of};
 use driftline_ingest::{PartitionBatch, Polled, Source, TopicPartition};
 
 use super::ledger::Ledger;
@@ -17,6 +17,8 @@ use super::reading::{Reading, Unreadable};
 use crate::commands::CommandError;
 
 const POLL: Duration = Duration::from_millis(100);
+/// Where nothing more can be read for so long, and there is more, the writer of the transaction that it is in is gone.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A partition's state as it was last committed.
 pub struct Restored {
@@ -127,9 +129,9 @@ impl Changelog {
 }
 
 impl StateTopic {
-    /// Reads the state of a partition up to the last commit. Nobody else may be writing to it: the group's position is
-    /// stable, and a transaction has that before any state. `None` where the state came to be not wanted any more. It goes
-    /// into `restoring`, into which nothing has gone yet.
+    /// Reads the state of a partition up to the last commit. `writers` are the transactional ids of who may have
+    /// committed it last; nobody else may be writing to it, and what they have left open is ended. `None` where the
+    /// state came to be not wanted any more. It goes into `restoring`, into which nothing has gone yet.
     ///
     /// # Errors
     ///
@@ -137,6 +139,7 @@ impl StateTopic {
     pub fn restore(
         &self,
         place: i32,
+        writers: &BTreeSet<String>,
         restoring: Restoring,
         progress: &Progress,
     ) -> Result<Option<Restored>, CommandError> {
@@ -144,6 +147,7 @@ impl StateTopic {
         let mut reader = Reader::open(&self.settings, &[(partition.clone(), Start::Beginning)], Until::End, &[])?;
         reach(Step::StateOpened);
         let mut reading = Reading::of(restoring);
+        let (mut moved, mut ended) = (Instant::now(), false);
         loop {
             if progress.is_over.load(Ordering::Relaxed) {
                 return Ok(None);
@@ -156,8 +160,23 @@ impl StateTopic {
                     }
                     reach(Step::StatePartlyRead);
                     progress.thousandths.store((1000.0 * reader.share()) as u64, Ordering::Relaxed);
+                    moved = Instant::now();
                 }
                 Polled::Finished => break,
+                _ if !ended && moved.elapsed() >= PATIENCE => {
+                    // A broker that is busy is slow to answer too; a transaction that is open shows.
+                    if reader.waits_for_transaction(&partition)? {
+                        for writer in writers {
+                            tracing::warn!(
+                                "{partition} waits for a transaction that `{writer}` has left open: ending it"
+                            );
+                            end_transaction_of(&self.settings, writer)?;
+                        }
+                        // Once: where it was another's, these may live and be fenced for nothing.
+                        ended = true;
+                    }
+                    moved = Instant::now();
+                }
                 _ => {}
             }
         }

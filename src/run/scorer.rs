@@ -133,7 +133,7 @@ impl<'s> Scorer<'s> {
         let mut next = BTreeMap::new();
         let (input, topics) = match (&config.source, &service.kafka) {
             (SourceConfig::Kafka(source), Some(client)) => {
-                let topics = Topics::open(source, client)?;
+                let topics = Topics::open(source, client, service.writer_of(source))?;
                 let group = GroupSettings {
                     group: source.group.clone(),
                     instance: Some(service.instance.id.clone()),
@@ -602,7 +602,11 @@ struct Topics {
 }
 
 impl Topics {
-    fn open(source: &crate::config::KafkaSource, client: &ClientSettings) -> Result<Self, CommandError> {
+    fn open(
+        source: &crate::config::KafkaSource,
+        client: &ClientSettings,
+        writer: String,
+    ) -> Result<Self, CommandError> {
         let admin = Admin::new(client)?;
         let placement = place(source, &admin)?;
         let control_log = ControlLog::open(&admin, client, &source.control_topic)?;
@@ -613,7 +617,7 @@ impl Topics {
             control: control_log.topic().clone(),
             shared: shared.clone(),
         };
-        let takeovers = Takeovers::new(read_back);
+        let takeovers = Takeovers::new(read_back, writer);
         Ok(Self { placement, control_log, changelog, takeovers, shared, told: Told::default(), told_by_others: None })
     }
 

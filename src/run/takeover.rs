@@ -3,7 +3,7 @@
 //! A partition is not read before its engine is here and stands where the instance does in the control log. Where the
 //! group takes it away again meanwhile, what is on its way is dropped.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -69,6 +69,8 @@ pub struct Topics {
 /// See the module.
 pub struct Takeovers {
     topics: Topics,
+    /// The transactional id of this instance.
+    own: String,
     under_way: BTreeMap<i32, Takeover>,
     arrivals: (Sender<Arrival>, Receiver<Arrival>),
     /// How many there were so far.
@@ -96,10 +98,11 @@ impl Drop for Takeovers {
 
 impl Takeovers {
     /// Nothing is taken over yet.
-    pub fn new(topics: Topics) -> Self {
+    pub fn new(topics: Topics, own: String) -> Self {
         let now = Instant::now();
         Self {
             topics,
+            own,
             under_way: BTreeMap::new(),
             arrivals: unbounded(),
             numbers: 0,
@@ -119,6 +122,10 @@ impl Takeovers {
             let now = Instant::now();
             self.told = Told { began: now, last: now, records: 0, counted: 0 };
         }
+        // A partition that nothing was read from has no position, and no writer's name beside it, but its state is written
+        // with that of the others, by one of their writers. This instance's own has ended what was open when it was made.
+        let names = assignments.iter().map(|assignment| &assignment.metadata);
+        let writers: BTreeSet<String> = names.filter(|name| !name.is_empty() && **name != self.own).cloned().collect();
         let mut places: BTreeMap<i32, Vec<Assignment>> = BTreeMap::new();
         for assignment in assignments {
             places.entry(assignment.partition.partition).or_default().push(assignment);
@@ -134,11 +141,11 @@ impl Takeovers {
             self.numbers += 1;
             let number = self.numbers;
             let progress = Arc::new(Progress::default());
-            let (topics, arrived) = (self.topics.clone(), self.arrivals.0.clone());
+            let (topics, writers, arrived) = (self.topics.clone(), writers.clone(), self.arrivals.0.clone());
             self.under_way.insert(place, Takeover { number, progress: progress.clone(), ready: None });
             let restoring = Engine::restore(World::default()).with_backing_store(memory.store(), room);
             threads.spawn_fifo(move || {
-                let ready = restore(place, assignments, restoring, &topics, &progress);
+                let ready = restore(place, assignments, &writers, restoring, &topics, &progress);
                 // The session may have ended.
                 let _ = arrived.send((place, number, ready));
             });
@@ -250,12 +257,16 @@ impl Takeovers {
 fn restore(
     place: i32,
     assignments: Vec<Assignment>,
+    writers: &BTreeSet<String>,
     restoring: Restoring,
     topics: &Topics,
     progress: &Progress,
 ) -> Result<Option<Ready>, CommandError> {
     let started = Instant::now();
-    let Some(restored) = topics.state.restore(place, restoring, progress)? else { return Ok(None) };
+    let own = assignments.iter().map(|assignment| &assignment.metadata).find(|writer| writers.contains(*writer));
+    let own = own.map(|writer| BTreeSet::from([writer.clone()]));
+    let writers = own.as_ref().unwrap_or(writers);
+    let Some(restored) = topics.state.restore(place, writers, restoring, progress)? else { return Ok(None) };
     let mut engine = restored.engine;
     let known = restored.ledger.as_ref().map_or(0, |ledger| ledger.control);
     let Some(conductor) = topics.control.bring_up(&mut engine, known, &progress.is_over)? else { return Ok(None) };

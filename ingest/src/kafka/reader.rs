@@ -170,6 +170,17 @@ impl Reader {
         if self.span == 0 { 1.0 } else { 1.0 - left as f64 / self.span as f64 }
     }
 
+    /// Whether what is left to read of a partition belongs to a transaction that is still open, as the broker has it now.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError`] where the broker does not answer within half a minute.
+    pub fn waits_for_transaction(&self, partition: &TopicPartition) -> Result<bool, KafkaError> {
+        let Some(stop) = self.stops.get(partition) else { return Ok(false) };
+        let (_, committed) = ends(&self.client, partition, Instant::now() + Duration::from_secs(30))?;
+        Ok(committed < *stop)
+    }
+
     /// Takes one call's records into account. A batch may reach past the stop: it is handed out whole, since its records
     /// are there and committed; but no further one of that partition.
     fn advance(&mut self, consumed: &mut Consumed) {

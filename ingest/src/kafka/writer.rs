@@ -191,15 +191,6 @@ impl TransactionalWriter {
         *self.delivered() = Delivered::default();
         self.producer.begin_transaction().map_err(|error| Fault::new("beginning a transaction", failure(error)))?;
         reach(Step::TransactionBegun);
-        // First of all: whoever comes to have one of these partitions sees that its position is about to move, and ends
-        // what a dead writer has left open, whatever topics its records are in.
-        if !positions.is_empty() {
-            let offsets =
-                offsets(positions, metadata).map_err(|error| Fault::new("naming positions", failure(error)))?;
-            native::send_offsets(&self.producer, &offsets, group, remaining(deadline))
-                .map_err(|failure| Fault::new("moving the group's positions", failure))?;
-            reach(Step::PositionsSent);
-        }
         for (index, record) in records.iter().enumerate() {
             self.send(index, record, deadline)?;
             if index == records.len() / 2 {
@@ -209,6 +200,13 @@ impl TransactionalWriter {
         reach(Step::RecordsSent);
         self.confirm(records, deadline)?;
         reach(Step::RecordsConfirmed);
+        if positions.is_empty() {
+            return Ok(());
+        }
+        let offsets = offsets(positions, metadata).map_err(|error| Fault::new("naming positions", failure(error)))?;
+        native::send_offsets(&self.producer, &offsets, group, remaining(deadline))
+            .map_err(|failure| Fault::new("moving the group's positions", failure))?;
+        reach(Step::PositionsSent);
         Ok(())
     }
 

@@ -364,6 +364,7 @@ impl Turn<'_> {
             })
         });
         if topics.into_iter().zip(ends).any(|(topic, end)| self.broker.log(topic).stable_end() < end) {
+            self.end_what_is_open(position.writer, chance);
             session.taking = Some(taking);
             return Ok(());
         }
@@ -455,14 +456,14 @@ impl Turn<'_> {
     /// One thing more for the commit that is under way.
     fn commit_on(&mut self, session: &mut Session, chance: &mut ChaCha8Rng) -> Result<Next, Refusal> {
         let Some(part) = session.committing.front_mut() else { return Ok(Next::On) };
-        if !part.are_positions_sent {
+        if let Some((topic, record)) = part.records.front() {
+            self.broker.produce(self.id, session.epoch, *topic, record.clone())?;
+            part.records.pop_front();
+        } else if !part.are_positions_sent {
             // A rebalance in between has left to this member what it has not given up.
             let Some(member) = session.member else { return Ok(Next::Anew) };
             self.broker.send_positions(self.id, session.epoch, member, &part.positions)?;
             part.are_positions_sent = true;
-        } else if let Some((topic, record)) = part.records.front() {
-            self.broker.produce(self.id, session.epoch, *topic, record.clone())?;
-            part.records.pop_front();
         } else {
             self.broker.end(self.id, session.epoch, true)?;
             session.committing.pop_front();

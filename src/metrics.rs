@@ -245,6 +245,11 @@ impl Metrics {
         let _ = self.lag.remove_label_values(&[topic, &partition.to_string()]);
     }
 
+    /// Forgets all partitions: a session has ended, and the next one may be given others.
+    pub fn forget_lags(&self) {
+        self.lag.reset();
+    }
+
     /// Says how many alerts a sink has met an `outcome` with (`delivered`, `retried`, …) since it started. Totals, not
     /// differences: a total that was seen before changes nothing.
     pub fn set_sink_total(&self, sink: &str, outcome: &'static str, total: u64) {
@@ -308,6 +313,8 @@ mod tests {
         assert!(metrics.render().contains("driftline_lag_records{partition=\"3\",topic=\"events\"} 12\n"));
         metrics.forget_lag("events", 3);
         metrics.forget_lag("events", 4);
+        metrics.set_lag("events", 5, 1);
+        metrics.forget_lags();
         assert!(!metrics.render().contains("driftline_lag_records"));
     }
 }

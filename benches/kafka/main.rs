@@ -1,12 +1,12 @@
 //! How fast the program takes a topic in, from a real broker to committed positions, beside what a consumer that does
 //! nothing with the records can drain; and how long a commit takes.
 //!
-//! What the promise costs that nothing is lost or said twice is shown beside: the same scoring by the same engine, with no
-//! position, alert or state kept of it.
-//!
 //! There are two such consumers. The *raw drain* is the program's own way to read, by the batch, and touches no record: no
 //! program could be faster. The *plain consumer* is what anybody would write with `rdkafka`: a loop over
 //! `BaseConsumer::poll` with default settings.
+//!
+//! What the promise costs that nothing is lost or said twice is shown beside: the same scoring by the same engine, with no
+//! position, alert or state kept of it.
 //!
 //! `cargo bench --bench kafka` takes about a minute and needs a broker: that of `KAFKA_BOOTSTRAP`, else one that it starts
 //! itself (`scripts/kafka`). `DRIFTLINE_BENCH_EVENTS` says how many events there are, 10^6 otherwise. What it writes to

@@ -128,19 +128,9 @@ impl Engine {
             Seen::Never if event.id.len() > LONGEST_ID => Some(told_apart(event)),
             Seen::Never => None,
         };
-        let scored = Self::score(
-            &self.world,
-            agent,
-            event,
-            id.as_deref().unwrap_or(&event.id),
-            &mut Parts {
-                lexicon: &mut self.lexicon,
-                groups: &mut self.groups,
-                contribution: &mut self.contribution,
-                alerts: &mut self.alerts,
-                counters: &mut self.counters,
-            },
-        );
+        let (world, agents, mut parts) = self.split();
+        let id = id.as_deref().unwrap_or(&event.id);
+        let scored = Self::score(world, &mut agents[place as usize], event, id, &mut parts);
         self.set_timer(place);
         self.note_change(place);
         scored
@@ -188,16 +178,10 @@ impl Engine {
     /// them, even where its event times are theirs.
     pub fn end_all_sessions(&mut self) {
         for place in 0..self.agents.len() as u32 {
-            let mut parts = Parts {
-                lexicon: &mut self.lexicon,
-                groups: &mut self.groups,
-                contribution: &mut self.contribution,
-                alerts: &mut self.alerts,
-                counters: &mut self.counters,
-            };
-            let agent = &mut self.agents[place as usize];
+            let (world, agents, mut parts) = self.split();
+            let agent = &mut agents[place as usize];
             let last = agent.last_seen;
-            Self::end_sessions(&self.world, agent, last, &mut parts, |_, _| true);
+            Self::end_sessions(world, agent, last, &mut parts, |_, _| true);
             self.note_change(place);
         }
     }
@@ -433,25 +417,31 @@ impl Engine {
         (Box::new(Session::begin(session_key, event, id)), !late)
     }
 
-    /// Fires what has fallen due about an agent.
-    fn settle(&mut self, place: u32, now: Timestamp) {
-        let agent = &mut self.agents[place as usize];
-        // A timer may be set for earlier than anything is due.
-        if agent.deadline().is_none_or(|due| due > now) {
-            return;
-        }
-        let mut parts = Parts {
+    /// The agents, beside what they are scored by and what scoring one changes besides.
+    fn split(&mut self) -> (&World, &mut [Box<AgentState>], Parts<'_>) {
+        let parts = Parts {
             lexicon: &mut self.lexicon,
             groups: &mut self.groups,
             contribution: &mut self.contribution,
             alerts: &mut self.alerts,
             counters: &mut self.counters,
         };
-        Self::end_sessions(&self.world, agent, now, &mut parts, |session, now| session.deadline() <= now);
+        (&self.world, &mut self.agents, parts)
+    }
+
+    /// Fires what has fallen due about an agent.
+    fn settle(&mut self, place: u32, now: Timestamp) {
+        let (world, agents, mut parts) = self.split();
+        let agent = &mut agents[place as usize];
+        // A timer may be set for earlier than anything is due.
+        if agent.deadline().is_none_or(|due| due > now) {
+            return;
+        }
+        Self::end_sessions(world, agent, now, &mut parts, |session, now| session.deadline() <= now);
         while agent.hour.silence_due().is_some_and(|due| due <= now) {
             let due = agent.hour.silence_due().unwrap_or(now);
-            match rate::silence(agent, &self.world, now) {
-                Some(finding) => raise(finding, due, agent, None, None, &self.world, parts.alerts),
+            match rate::silence(agent, world, now) {
+                Some(finding) => raise(finding, due, agent, None, None, world, parts.alerts),
                 None if agent.hour.silence_due() == Some(due) => break,
                 None => {}
             }

@@ -1,6 +1,6 @@
 //! One engine over a whole stream, which makes its clock and epochs itself: what the leader does of several instances.
 
-use driftline_core::{Alert, Change, Event, IdentityDocument, Settings, Timestamp};
+use driftline_core::{Alert, Change, ControlRecord, Event, IdentityDocument, Settings, Timestamp};
 
 use crate::conductor::Conductor;
 use crate::engine::{Engine, Scored};
@@ -20,7 +20,7 @@ use crate::world::OutOfOrder;
 /// assert_eq!(solo.engine().len(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Solo {
     engine: Engine,
     conductor: Conductor,
@@ -34,7 +34,8 @@ impl Solo {
     ///
     /// [`OutOfOrder`] where its own control records do not follow one another, which is a defect.
     pub fn new(settings: Settings, documents: impl IntoIterator<Item = IdentityDocument>) -> Result<Self, OutOfOrder> {
-        let mut solo = Self { highest: Timestamp::MIN, ..Self::default() };
+        let (engine, conductor) = (Engine::default(), Conductor::default());
+        let mut solo = Self { engine, conductor, highest: Timestamp::MIN };
         solo.decree(Change::Settings { settings })?;
         for document in documents {
             solo.decree(Change::Identity { document: Box::new(document) })?;
@@ -49,7 +50,11 @@ impl Solo {
     /// As [`Solo::new`].
     pub fn decree(&mut self, change: Change) -> Result<Vec<Alert>, OutOfOrder> {
         let record = self.conductor.record(change);
-        let (control, about_many) = self.conductor.fold(&record)?;
+        self.apply(&record)
+    }
+
+    fn apply(&mut self, record: &ControlRecord) -> Result<Vec<Alert>, OutOfOrder> {
+        let (control, about_many) = self.conductor.fold(record)?;
         self.engine.apply(&control);
         Ok(about_many)
     }
@@ -64,10 +69,10 @@ impl Solo {
         self.highest = self.highest.max(event.time);
         let mut alerts = Vec::new();
         if let Some(clock) = self.conductor.clock(self.highest) {
-            alerts.extend(self.decree(clock.change)?);
+            alerts.extend(self.apply(&clock)?);
             if self.conductor.hour_is_over() {
                 let epoch = self.conductor.epoch(self.engine.take_contribution());
-                alerts.extend(self.decree(epoch.change)?);
+                alerts.extend(self.apply(&epoch)?);
             }
         }
         alerts.extend(self.engine.take_alerts());

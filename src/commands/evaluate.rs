@@ -10,9 +10,8 @@ use driftline_detectors::{OutOfOrder, Solo};
 use driftline_evaluate::{Labels, Question};
 use driftline_ingest::{FileOptions, FileSource, Polled, Source, decoder};
 
-use super::CommandError;
 use super::check::Output;
-use crate::config::identities;
+use super::{CommandError, check_level, documents};
 use crate::evaluation::{Judge, page, summarize, table};
 use crate::intake::{self, Counts, Rules};
 use crate::progress::Progress;
@@ -65,7 +64,6 @@ pub struct Args {
 /// [`CommandError::Usage`] names the file, line and field of what cannot be used, and says where the labels leave nothing to
 /// tell apart.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
-    let usage = |error: driftline_evaluate::LabelError| CommandError::Usage(error.to_string());
     let condition =
         |option: &str, text: &str| text.parse().map_err(|error| CommandError::Usage(format!("{option}: {error}")));
     let question = Question {
@@ -73,17 +71,14 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
         negative: condition("--negative", &args.negative)?,
         task: args.task.clone(),
     };
-    if args.level.is_some_and(|level| !(level > 0.0 && level <= 1.0)) {
-        return Err(CommandError::Usage("--level: give a probability above 0 and up to 1".to_owned()));
-    }
+    check_level(args.level)?;
     let file = File::open(&args.labels)
         .map_err(|error| CommandError::Usage(format!("cannot read {}: {error}", args.labels.display())))?;
     let labels = Labels::read(BufReader::new(file), &question)
-        .map_err(usage)
         .map_err(|error| CommandError::Usage(format!("{}: {error}", args.labels.display())))?;
 
     let settings = Settings { level: args.level, ..Settings::default() };
-    let mut solo = Solo::new(settings.clone(), documents(args)?).map_err(out_of_order)?;
+    let mut solo = Solo::new(settings.clone(), documents(args.identities.as_deref())?).map_err(out_of_order)?;
     if !args.history.is_empty() {
         read(&args.history, &args.format, &settings, |event| solo.observe(event).map(drop))?;
         solo.end_all_sessions();
@@ -115,15 +110,6 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
         }
     }
     Ok(())
-}
-
-fn documents(args: &Args) -> Result<Vec<driftline_core::IdentityDocument>, CommandError> {
-    let Some(folder) = &args.identities else { return Ok(Vec::new()) };
-    let read = identities::read(folder);
-    match read.problems.first() {
-        Some(problem) => Err(CommandError::Usage(problem.to_string())),
-        None => Ok(read.documents.into_iter().map(|(_, document)| document).collect()),
-    }
 }
 
 /// Reads events one after the other. What is no event is told in the log.

@@ -12,6 +12,35 @@ pub mod state;
 
 use std::path::Path;
 
+use driftline_core::IdentityDocument;
+
+use crate::config::identities;
+
+/// The identity documents of a folder, where one is given.
+///
+/// # Errors
+///
+/// [`CommandError::Usage`] says what is wrong with the first that cannot be used.
+fn documents(folder: Option<&Path>) -> Result<Vec<IdentityDocument>, CommandError> {
+    let read = folder.map(identities::read).unwrap_or_default();
+    match read.problems.first() {
+        Some(problem) => Err(CommandError::Usage(problem.to_string())),
+        None => Ok(read.documents.into_iter().map(|(_, document)| document).collect()),
+    }
+}
+
+/// Checks what `--level` gives.
+///
+/// # Errors
+///
+/// [`CommandError::Usage`] where it is no probability to judge by.
+fn check_level(level: Option<f64>) -> Result<(), CommandError> {
+    match level.is_some_and(|level| !(level > 0.0 && level <= 1.0)) {
+        true => Err(CommandError::Usage("--level: give a probability above 0 and up to 1".to_owned())),
+        false => Ok(()),
+    }
+}
+
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {

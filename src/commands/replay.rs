@@ -16,8 +16,7 @@ use driftline_ingest::{FileOptions, FileSource, PartitionBatch, Polled, Source, 
 use serde::Serialize;
 
 use self::given_log::GivenLog;
-use super::CommandError;
-use crate::config::identities;
+use super::{CommandError, check_level, documents};
 use crate::intake::{self, Counts, Rules};
 use crate::progress::Progress;
 use crate::store::{Arguments, Come, Keeper, Output, Progress as Kept};
@@ -106,9 +105,7 @@ struct Given {
 ///
 /// [`CommandError::Usage`] names the file, line and field of what cannot be used.
 pub fn run(args: &Args, log: &mut impl Write) -> Result<(), CommandError> {
-    if args.level.is_some_and(|level| !(level > 0.0 && level <= 1.0)) {
-        return Err(CommandError::Usage("--level: give a probability above 0 and up to 1".to_owned()));
-    }
+    check_level(args.level)?;
     let decoder = decoder::by_name(&args.format).map_err(|error| CommandError::Usage(error.to_string()))?;
     let settings = Settings { level: args.level, learn: !args.no_learn, ..Settings::default() };
     let mut source = FileSource::open(&args.files, FileOptions::default())
@@ -447,14 +444,8 @@ impl Replay {
 /// What a replay that makes its own control log begins with: settings and identity documents.
 fn begun(args: &Args, settings: &Settings) -> Result<Vec<ControlRecord>, CommandError> {
     let mut changes = vec![Change::Settings { settings: settings.clone() }];
-    if let Some(folder) = &args.identities {
-        let read = identities::read(folder);
-        if let Some(problem) = read.problems.first() {
-            return Err(CommandError::Usage(problem.to_string()));
-        }
-        changes
-            .extend(read.documents.into_iter().map(|(_, document)| Change::Identity { document: Box::new(document) }));
-    }
+    let documents = documents(args.identities.as_deref())?.into_iter();
+    changes.extend(documents.map(|document| Change::Identity { document: Box::new(document) }));
     Ok((0..).zip(changes).map(|(number, change)| ControlRecord::new(number, change)).collect())
 }
 

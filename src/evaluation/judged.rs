@@ -72,17 +72,21 @@ impl<'l> Judge<'l> {
         self.events += 1;
         let (first, last) = self.span.unwrap_or((event.time, event.time));
         self.span = Some((first.min(event.time), last.max(event.time)));
-        let labels = self.labels;
-        if let Some(session) = event.session.as_ref().and_then(|session| labels.get(&session.id)) {
-            self.sessions.entry(session.0).or_insert_with(|| Judged::new(session)).note(event, &scored);
+        if let Some(session) = event.session.as_ref().and_then(|session| self.judged(&session.id)) {
+            session.note(event, &scored);
         }
         for alert in alerts {
-            let about = alert.session.as_ref().and_then(|session| labels.get(&session.id));
-            if let Some(session) = about {
-                self.sessions.entry(session.0).or_insert_with(|| Judged::new(session)).alert(&alert);
+            if let Some(session) = alert.session.as_ref().and_then(|session| self.judged(&session.id)) {
+                session.alert(&alert);
             }
         }
         Ok(())
+    }
+
+    /// What is known of a session, if it is asked about.
+    fn judged(&mut self, session: &str) -> Option<&mut Judged<'l>> {
+        let session = self.labels.get(session)?;
+        Some(self.sessions.entry(session.0).or_insert_with(|| Judged::new(session)))
     }
 
     /// The sessions that had events, by id, and the event time that they took, in days.

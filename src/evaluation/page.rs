@@ -1,7 +1,5 @@
 //! The figures on a page that needs nothing else: the curve, how the scores are spread, and what was worst.
 
-use std::cmp::Reverse;
-
 use driftline_evaluate::Side;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use plotters::coord::Shift;
@@ -40,7 +38,6 @@ pub fn page(summary: &Summary, judged: &[Judged<'_>]) -> Result<String, ChartErr
     let mut missed: Vec<_> = of(Side::Attack).collect();
     missed.sort_by(|a, b| a.score.total_cmp(&b.score).then(a.session.cmp(b.session)));
     let mut alarming: Vec<_> = of(Side::Honest).collect();
-    alarming.sort_by_key(|session| Reverse(session.alerts.len()));
     alarming.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.session.cmp(b.session)));
     let page = html! {
         (DOCTYPE)

@@ -7,7 +7,7 @@ use driftline_ingest::testing::broker;
 use serde_json::Value;
 
 use crate::events;
-use crate::instance::{Instance, Stream, have_read_all, wait};
+use crate::instance::{Instance, PARTITIONS, Stream, have_read_all, wait};
 
 #[test]
 fn several_instances_raise_the_alerts_that_their_control_log_gives() {
@@ -111,12 +111,10 @@ fn watermark(it: &Instance) -> i64 {
 
 /// The name of an agent whose events this instance reads.
 fn agent_of(it: &Instance) -> String {
+    let partitions = i32::try_from(PARTITIONS).unwrap();
     let metrics = it.get("/metrics");
-    let reads = |agent: &String| {
-        let partition = format!("partition=\"{}\"", partition_of(agent.as_bytes(), 12));
-        metrics.lines().any(|line| line.starts_with("driftline_lag_records{") && line.contains(&partition))
-    };
-    (0..).map(|n| format!("agent-{n}")).find(reads).unwrap()
+    let is_read = |agent: &String| reads(&metrics, partition_of(agent.as_bytes(), partitions));
+    (0..).map(|n| format!("agent-{n}")).find(is_read).unwrap()
 }
 
 /// An event of a day on which nothing else happens.
@@ -136,8 +134,13 @@ fn tell(stream: &Stream, agent: &str, time: i64) {
 }
 
 fn leads(it: &Instance) -> bool {
-    let metrics = it.get("/metrics");
-    metrics.lines().any(|line| line.starts_with("driftline_lag_records{") && line.contains("partition=\"0\""))
+    reads(&it.get("/metrics"), 0)
+}
+
+/// Whether an instance with these metrics reads a partition.
+fn reads(metrics: &str, partition: i32) -> bool {
+    let partition = format!("partition=\"{partition}\"");
+    metrics.lines().any(|line| line.starts_with("driftline_lag_records{") && line.contains(&partition))
 }
 
 fn highest_epoch(all: &[Instance]) -> u64 {

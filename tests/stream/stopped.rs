@@ -1,9 +1,9 @@
 //! A partition that is read no further because nothing of it could be decoded any more.
 
-use driftline_ingest::kafka::{Admin, OutRecord, Producer, TopicSpec};
+use driftline_ingest::kafka::{OutRecord, Producer};
 use driftline_ingest::testing::broker;
 
-use crate::instance::{Instance, PARTITIONS, Stream};
+use crate::instance::{Instance, Stream};
 
 const STOP: &str = "[dead_letters]\nmax_in_a_row = 3\nstop_partition = true\n";
 
@@ -12,9 +12,7 @@ fn what_was_read_of_a_partition_that_stops_is_accounted_for_once() {
     let Some(broker) = broker() else { return };
     let stream = Stream::new(broker, "stopped");
     let topic = stream.topic("events");
-    let spec =
-        TopicSpec { name: topic.clone(), partitions: PARTITIONS as i32, replication: Some(1), config: Vec::new() };
-    Admin::new(&broker.settings()).unwrap().create(&spec).unwrap();
+    stream.make_source();
     let event =
         |n: i64| format!(r#"{{"time":{},"agent":{{"id":"a"}},"action":{{"name":"t{n}"}}}}"#, 1_772_409_600_000 + n);
     // All under one key, so that they are in one partition, in this order.

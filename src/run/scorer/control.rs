@@ -21,7 +21,8 @@ impl Scorer<'_> {
     pub(super) fn advance(&mut self) -> Result<(), CommandError> {
         if !self.is_leader() {
             self.follow()?;
-            return self.tell_of_ends();
+            self.tell_of_ends();
+            return Ok(());
         }
         let Some(clock) = self.clock()? else { return Ok(()) };
         self.decree(clock)?;
@@ -34,16 +35,15 @@ impl Scorer<'_> {
     }
 
     /// Where partitions have come to an end and nothing else is to be committed, has a commit tell of it.
-    fn tell_of_ends(&mut self) -> Result<(), CommandError> {
+    fn tell_of_ends(&mut self) {
         if !self.work.is_empty() {
             // The next commit tells.
-            return Ok(());
+            return;
         }
         let progress = self.progress();
         if let Some(topics) = self.topics.as_mut().filter(|topics| topics.told.is_behind(&progress)) {
             self.work.records.extend(topics.told.news(&topics.shared, progress));
         }
-        Ok(())
     }
 
     /// How far the partitions have come that this instance has.

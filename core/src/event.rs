@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::{Text, Timestamp};
+use crate::{Returned, Text, Timestamp};
 
 /// What kind of act it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, Default)]
@@ -390,6 +390,8 @@ pub struct Event<'a> {
     pub resource: Option<Resource<Text<'a>>>,
     /// What else the same act touched: recipients, attendees, files.
     pub resources: Vec<Resource<Text<'a>>>,
+    /// What it returned.
+    pub result: Option<Returned<'a>>,
     /// What it needed, and held.
     pub permission: Option<Permission<Text<'a>>>,
     /// What a permission change gives.
@@ -439,12 +441,12 @@ enum Field {
     Outcome,
     Usage,
     Network,
+    Result,
     ObservedAt,
     Position,
     // In the contract, but read by no detector yet.
     Schema,
     Trace,
-    Result,
     Message,
     Peer,
     Attestation,
@@ -563,6 +565,7 @@ impl<'de: 'a, 'a> Visitor<'de> for Fill<'_, 'a> {
                 Field::Action => event.action = map.next_value()?,
                 Field::Resource => event.resource = map.next_value()?,
                 Field::Resources => event.resources = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                Field::Result => event.result = map.next_value()?,
                 Field::Permission => event.permission = map.next_value()?,
                 Field::Grant => event.grant = map.next_value()?,
                 Field::Credential => event.credential = map.next_value()?,

@@ -42,15 +42,22 @@ pub fn key(dimension: u8, parts: [&str; 2]) -> u64 {
 /// assert_eq!(mention("bob@example.org", b"").len(), 10);
 /// ```
 pub fn mention(identifier: &str, secret: &[u8]) -> String {
+    digest(identifier, secret).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The hash of an identifier ([`mention`]) as the 40-bit number that its digits write.
+pub fn mention_number(identifier: &str, secret: &[u8]) -> u64 {
+    digest(identifier, secret).iter().fold(0, |number, &byte| number << 8 | u64::from(byte))
+}
+
+fn digest(identifier: &str, secret: &[u8]) -> [u8; 5] {
     let normal: String = identifier.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-    let digest: [u8; 5] = if secret.is_empty() {
-        blake2::Blake2b::<U5>::digest(normal.as_bytes()).into()
-    } else {
-        match <Blake2bMac<U5> as KeyInit>::new_from_slice(&secret[..secret.len().min(64)]) {
-            Ok(mac) => mac.chain_update(normal.as_bytes()).finalize().into_bytes().into(),
-            // A key of 1 to 64 bytes is always taken.
-            Err(_) => unreachable!("BLAKE2b takes keys of up to 64 bytes"),
-        }
-    };
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    if secret.is_empty() {
+        return blake2::Blake2b::<U5>::digest(normal.as_bytes()).into();
+    }
+    match <Blake2bMac<U5> as KeyInit>::new_from_slice(&secret[..secret.len().min(64)]) {
+        Ok(mac) => mac.chain_update(normal.as_bytes()).finalize().into_bytes().into(),
+        // A key of 1 to 64 bytes is always taken.
+        Err(_) => unreachable!("BLAKE2b takes keys of up to 64 bytes"),
+    }
 }

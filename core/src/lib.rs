@@ -20,13 +20,18 @@ mod control;
 mod decode;
 mod escape;
 mod event;
+mod habits;
 mod hash;
 mod hours;
 mod identity;
 mod limits;
+mod mentions;
 mod position;
+mod requests;
+mod targets;
 mod text;
 mod time;
+pub mod words;
 
 pub use action_event::{ActionEvent, Attestation, Mentions, Message, Peer, ResultInfo, Trace};
 pub use alert::{
@@ -43,13 +48,18 @@ pub use event::{
     Access, Action, ActionKind, Agent, Approval, Credential, Delegation, Event, Grant, Network, Outcome, Permission,
     Principal, PrincipalKind, Resource, Sensitivity, Session, Task, Usage, Verified,
 };
-pub use hash::{key, mention, record_hash, record_id};
+pub use habits::Habits;
+pub use hash::{key, mention, mention_number, record_hash, record_id};
 pub use hours::HourCounts;
 pub use identity::{
     Capability, CredentialGrant, DataAccess, DocumentError, ExpectedAttestation, HumanOversight, IdentityDocument,
     RiskLevel, Signature, Status, ToolGrant,
 };
 pub use limits::Limits;
+pub use mentions::{Mentioned, Returned};
 pub use position::Position;
+pub use requests::{Request, Requests};
+pub use targets::{Origin, Origins, Targets};
 pub use text::Text;
 pub use time::{ParseTimeError, Timestamp};
+pub use words::Words;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use driftline_core::{Categories, Event, HourCounts, Severity, Timestamp};
+use driftline_core::{Categories, Event, Habits, HourCounts, Severity, Timestamp};
 
 use crate::engine::LONGEST_NAME;
 use crate::escalation::Denial;
@@ -52,8 +52,6 @@ pub struct AgentState {
     pub fleet_key: u64,
     /// Hash of the version it acts under.
     pub version: u64,
-    /// Sessions learned since it acts under that version.
-    pub version_sessions: u32,
     /// Sessions learned in all.
     pub sessions_learned: u32,
     /// Events scored.
@@ -68,6 +66,10 @@ pub struct AgentState {
     pub families: Categories,
     /// Resources, by sessions.
     pub resources: Categories,
+    /// Versions, by sessions.
+    pub versions: Categories,
+    /// What its requests lead to; `None` before it has learned from a session with one.
+    pub habits: Option<Box<Habits>>,
     /// When it works.
     pub hours: HourCounts,
     /// The hour it is in.
@@ -112,7 +114,6 @@ impl AgentState {
             tenant,
             id: id.into(),
             version: 0,
-            version_sessions: 0,
             sessions_learned: 0,
             events: 0,
             first_seen: Timestamp::MIN,
@@ -120,6 +121,8 @@ impl AgentState {
             tools: Categories::default(),
             families: Categories::default(),
             resources: Categories::default(),
+            versions: Categories::default(),
+            habits: None,
             hours: HourCounts::default(),
             hour: Hour::default(),
             sessions: Vec::new(),
@@ -217,13 +220,20 @@ impl AgentState {
         self.sessions.iter().map(|session| session.deadline()).chain(self.hour.silence_due()).min()
     }
 
-    /// Bytes it takes, on the heap and inline, without what runs only while a session does.
+    /// What its requests lead to, as far as is known.
+    pub fn habits(&self) -> &Habits {
+        static NONE: std::sync::LazyLock<Habits> = std::sync::LazyLock::new(Habits::default);
+        self.habits.as_deref().unwrap_or(&NONE)
+    }
+
+    /// Bytes it takes, on the heap and inline, without what is kept of requests.
     pub fn bytes(&self) -> usize {
         size_of::<Self>()
             + self.id.len()
             + self.tools.heap_bytes()
             + self.families.heap_bytes()
             + self.resources.heap_bytes()
+            + self.versions.heap_bytes()
             + self.hours.heap_bytes()
             + self.repeats.heap_bytes()
             + self.denials.capacity() * size_of::<Denial>()

@@ -29,6 +29,8 @@ pub struct Scene<'s, 'a> {
     pub session: &'s mut Session,
     /// Names of categories.
     pub lexicon: &'s mut Lexicon,
+    /// How strange the act is for the session's request, in nats: [`crate::context`] tells it, [`crate::target`] adds to it.
+    pub unasked: f64,
     /// Whether the clock has passed the event: it is scored, but nothing is reopened.
     pub late: bool,
 }
@@ -62,5 +64,11 @@ pub trait Detector: Sync {
 }
 
 /// All detectors, in the order in which they score.
-pub const DETECTORS: [&dyn Detector; 4] =
-    [&crate::novelty::Novelty, &crate::rate::Rate, &crate::identity::Identity, &crate::escalation::Escalation];
+pub const DETECTORS: [&dyn Detector; 6] = [
+    &crate::novelty::Novelty,
+    &crate::context::Context,
+    &crate::target::Target,
+    &crate::rate::Rate,
+    &crate::identity::Identity,
+    &crate::escalation::Escalation,
+];

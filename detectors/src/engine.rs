@@ -17,9 +17,10 @@ use crate::explain::{Actor, alert_of};
 use crate::finding::Finding;
 use crate::lexicon::Lexicon;
 use crate::observation::{Dimension, Observation};
+use crate::pursuit::Pursuit;
 use crate::rate;
 use crate::repeats::Seen;
-use crate::session::Session;
+use crate::session::{Session, version_of};
 use crate::state::Changes;
 use crate::world::World;
 
@@ -32,6 +33,8 @@ const LONGEST_ID: usize = 256;
 /// With so many sessions learned, an agent is a peer to others: what they are compared with must not be made by ids that
 /// come once.
 const PEER: u32 = 2;
+/// Versions of an agent that sessions are counted of.
+const VERSIONS: usize = 64;
 /// Longest name, in bytes, of tenant and agent together that is kept, and of a peer group that an event names.
 pub(crate) const LONGEST_NAME: usize = 1024;
 
@@ -338,14 +341,13 @@ impl Engine {
         parts.counters.late += u64::from(late);
         agent.events += 1;
         agent.last_seen = agent.last_seen.max(event.time);
-        let version = event.agent.version.as_deref().map_or(0, |version| key(23, [version, ""]));
-        if version != agent.version {
-            agent.version = version;
-            agent.version_sessions = 0;
-        }
+        agent.version = version_of(event);
 
         let observation = Observation::of(event);
         let (mut session, goes_on) = Self::session(world, agent, event, id, late, parts);
+        if session.pursuit.is_none() {
+            session.pursuit = Pursuit::begin(event, &agent.habits().requests).map(Box::new);
+        }
         let mut findings = Vec::new();
         let mut p = [1.0; DETECTORS.len()];
         {
@@ -359,6 +361,7 @@ impl Engine {
                 agent,
                 session: &mut session,
                 lexicon: parts.lexicon,
+                unasked: 0.0,
                 late,
             };
             for (detector, p) in DETECTORS.iter().zip(&mut p) {
@@ -525,7 +528,12 @@ fn raise(
 /// Adds what a session used to its agent's baseline, and what is new of it to the next epoch.
 fn learn(session: &Session, agent: &mut AgentState, world: &World, parts: &mut Parts<'_>) {
     agent.sessions_learned = agent.sessions_learned.saturating_add(1);
-    agent.version_sessions = agent.version_sessions.saturating_add(1);
+    if agent.versions.distinct() < VERSIONS || agent.versions.count(session.version) > 0 {
+        agent.versions.learn(session.version, 1);
+    }
+    if let Some(pursuit) = &session.pursuit {
+        pursuit.teach(agent.habits.get_or_insert_default());
+    }
     agent.changed.set(Changed::BASELINE);
     let room = world.settings.limits.keys_per_agent;
     for (dimension, key) in session.used() {

@@ -17,6 +17,7 @@
 pub mod agent;
 mod arrivals;
 mod conductor;
+mod context;
 mod contribution;
 pub mod decision;
 mod detector;
@@ -34,12 +35,15 @@ pub mod neighbours;
 mod novelty;
 pub mod observation;
 mod pitman_yor;
+mod pursuit;
 mod rate;
 mod registry;
 mod repeats;
 mod session;
 mod solo;
 pub mod state;
+mod target;
+mod unasked;
 mod world;
 
 pub use conductor::{Conductor, Control};

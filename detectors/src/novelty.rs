@@ -38,7 +38,9 @@ impl Detector for Novelty {
         if let Some(finding) = judge(scene) {
             findings.push(finding);
         }
-        p
+        // Where there is a request, an event's own p-value is for context and target to say: they weigh the same tool and
+        // resources, by what was asked for. The session's evidence is gathered all the same.
+        if scene.session.pursuit.is_some() { 1.0 } else { p }
     }
 }
 
@@ -120,10 +122,11 @@ fn declared(scene: &Scene<'_, '_>, key: u64) -> f64 {
 
 /// A release changes behaviour honestly: under a version of few sessions, little is known yet.
 fn with_release(agent: &AgentState, p: f64) -> f64 {
-    if agent.version_sessions == agent.sessions_learned {
+    let learned = agent.versions.count(agent.version);
+    if learned == agent.sessions_learned {
         return p;
     }
-    let doubt = 1.0 / (1.0 + f64::from(agent.version_sessions));
+    let doubt = 1.0 / (1.0 + f64::from(learned));
     doubt + (1.0 - doubt) * p
 }
 

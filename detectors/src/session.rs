@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::evidence::Wealth;
 use crate::observation::{Dimension, Observation, resources};
+use crate::pursuit::Pursuit;
 use crate::state::wire;
 
 /// A session ends when nothing was heard of it for this long.
@@ -68,12 +69,19 @@ pub struct Session {
     #[serde(with = "wire::keys")]
     used: Vec<u64>,
     dimensions: Vec<Dimension>,
+    /// Hash of the version that the agent acted under when it began. Written beside the session.
+    #[serde(skip)]
+    pub version: u64,
+    /// Its request and what it has done about it; `None` where there is none. Written beside the session.
+    #[serde(skip)]
+    pub pursuit: Option<Box<Pursuit>>,
 }
 
 impl Session {
     /// A session that begins with `event`.
     pub fn begin(key: u64, event: &Event<'_>, id: &str) -> Self {
-        Self { key, first_event: id.into(), started: event.time, last: event.time, ..Self::default() }
+        let version = version_of(event);
+        Self { key, version, first_event: id.into(), started: event.time, last: event.time, ..Self::default() }
     }
 
     /// When it ends if nothing more is heard of it.
@@ -100,6 +108,9 @@ impl Session {
     pub fn note(&mut self, event: &Event<'_>, observation: &Observation) {
         self.events += 1;
         self.last = self.last.max(event.time);
+        if let Some(pursuit) = &mut self.pursuit {
+            pursuit.note(event);
+        }
         self.use_once(Dimension::Tool, observation.tool);
         for touched in &observation.touched {
             if self.use_once(Dimension::Resource, touched.resource) {
@@ -162,6 +173,11 @@ impl Session {
         }
         first
     }
+}
+
+/// Key of the version that the agent acts under; 0 where none is told.
+pub(crate) fn version_of(event: &Event<'_>) -> u64 {
+    event.agent.version.as_deref().map_or(0, |version| driftline_core::key(23, [version, ""]))
 }
 
 fn add(sum: &mut Option<u64>, more: Option<u64>) {

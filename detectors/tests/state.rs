@@ -1,6 +1,6 @@
 //! The engine's state leaves the process and comes back exactly, whatever has happened and wherever it is cut.
 //!
-//! `UPDATE_STATE=1 cargo test --release -p driftline-detectors --test state` writes `data/state-v1.bin` anew: for a new
+//! `UPDATE_STATE=1 cargo test --release -p driftline-detectors --test state` writes `data/state-v2.bin` anew: for a new
 //! version of the format, or to have it hold more.
 
 #![cfg(test)]

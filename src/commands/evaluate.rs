@@ -1,7 +1,7 @@
 //! `driftline evaluate`: how well the detectors tell attacks from honest sessions.
 
 use std::fs::File;
-use std::io::{BufReader, Write};
+use std::io::{BufReader, BufWriter, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use driftline_evaluate::{Labels, Question};
 use driftline_ingest::{FileOptions, FileSource, Polled, Source, decoder};
 
 use super::check::Output;
-use super::{CommandError, check_level, documents};
+use super::{CommandError, check_level, documents, scores::write_score};
 use crate::evaluation::{Judge, page, summarize, table};
 use crate::intake::{self, Counts, Rules};
 use crate::progress::Progress;
@@ -52,6 +52,9 @@ pub struct Args {
     /// Where to write a page with the curve, the scores, and what was worst.
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
+    /// Where to write each event's scores, as `driftline replay --scores` does.
+    #[arg(long, value_name = "FILE")]
+    scores: Option<PathBuf>,
     /// How to print the figures.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
@@ -80,7 +83,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
     let settings = Settings { level: args.level, ..Settings::default() };
     let mut solo = Solo::new(settings.clone(), documents(args.identities.as_deref())?).map_err(out_of_order)?;
     if !args.history.is_empty() {
-        read(&args.history, &args.format, &settings, |event| solo.observe(event).map(drop))?;
+        read(&args.history, &args.format, &settings, |event| solo.observe(event).map(drop).map_err(out_of_order))?;
         solo.end_all_sessions();
     }
     if args.no_learn {
@@ -88,7 +91,20 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
         solo.decree(Change::Settings { settings }).map_err(out_of_order)?;
     }
     let mut judge = Judge::new(solo, &labels);
-    read(&args.files, &args.format, &settings, |event| judge.take(event))?;
+    let mut scores = match &args.scores {
+        Some(path) => {
+            let file = File::create(path).map_err(|error| CommandError::file("create", path, &error))?;
+            Some(BufWriter::new(file))
+        }
+        None => None,
+    };
+    read(&args.files, &args.format, &settings, |event| {
+        let scored = judge.take(event).map_err(out_of_order)?;
+        scores.as_mut().map_or(Ok(()), |scores| write_score(scores, event, &scored))
+    })?;
+    if let Some(scores) = &mut scores {
+        scores.flush()?;
+    }
     let events = judge.events;
     let (judged, days) = judge.finish();
     let Some(summary) = summarize(&judged, labels.iter().count(), events, days) else {
@@ -117,7 +133,7 @@ fn read(
     files: &[String],
     format: &str,
     settings: &Settings,
-    mut each: impl FnMut(&Event<'_>) -> Result<(), OutOfOrder>,
+    mut each: impl FnMut(&Event<'_>) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
     let decoder = decoder::by_name(format).map_err(|error| CommandError::Usage(error.to_string()))?;
     let mut source =
@@ -141,7 +157,7 @@ fn read(
                         });
                     }
                 }
-                std::mem::replace(&mut outcome, Ok(())).map_err(out_of_order)?;
+                std::mem::replace(&mut outcome, Ok(()))?;
                 progress.set(source.progress().map_or(0, |progress| progress.bytes));
             }
             Polled::Finished => return Ok(()),

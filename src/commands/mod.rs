@@ -7,6 +7,7 @@ pub mod evaluate;
 pub mod hash;
 pub mod replay;
 pub mod run;
+mod scores;
 pub mod simulate;
 pub mod state;
 

@@ -10,13 +10,12 @@ use std::time::{Duration, Instant};
 
 use driftline_alerting::log::AlertLog;
 use driftline_core::{Alert, Change, ControlRecord, Event, Position, Settings, Timestamp};
-use driftline_detectors::{Conductor, Contribution, DETECTORS, Engine, Scored};
+use driftline_detectors::{Conductor, Contribution, Engine};
 use driftline_ingest::kafka::partition_of;
 use driftline_ingest::{FileOptions, FileSource, PartitionBatch, Polled, Source, decoder};
-use serde::Serialize;
 
 use self::given_log::GivenLog;
-use super::{CommandError, check_level, documents};
+use super::{CommandError, check_level, documents, scores::write_score};
 use crate::intake::{self, Counts, Rules};
 use crate::progress::Progress;
 use crate::store::{Arguments, Come, Keeper, Output, Progress as Kept};
@@ -473,25 +472,4 @@ fn alerts_anew(path: &Path) -> Result<AlertLog, CommandError> {
 
 fn out_of_order(error: driftline_detectors::OutOfOrder) -> CommandError {
     CommandError::Usage(format!("the control log: {error}"))
-}
-
-#[derive(Serialize)]
-struct Score<'e> {
-    id: &'e str,
-    agent: &'e str,
-    session: Option<&'e str>,
-    score: f64,
-    detectors: std::collections::BTreeMap<&'static str, f64>,
-}
-
-fn write_score(out: &mut impl Write, event: &Event<'_>, scored: &Scored) -> Result<(), CommandError> {
-    let score = Score {
-        id: &event.id,
-        agent: &event.agent.id,
-        session: event.session.as_ref().map(|session| session.id.as_str()),
-        score: scored.score,
-        detectors: DETECTORS.iter().map(|detector| detector.name()).zip(scored.p).collect(),
-    };
-    serde_json::to_writer(&mut *out, &score).map_err(std::io::Error::from)?;
-    Ok(out.write_all(b"\n")?)
 }

@@ -67,7 +67,7 @@ impl<'l> Judge<'l> {
     /// # Errors
     ///
     /// As [`Solo::observe`].
-    pub fn take(&mut self, event: &Event<'_>) -> Result<(), OutOfOrder> {
+    pub fn take(&mut self, event: &Event<'_>) -> Result<Scored, OutOfOrder> {
         let (scored, alerts) = self.solo.observe(event)?;
         self.events += 1;
         let (first, last) = self.span.unwrap_or((event.time, event.time));
@@ -80,7 +80,7 @@ impl<'l> Judge<'l> {
                 session.alert(&alert);
             }
         }
-        Ok(())
+        Ok(scored)
     }
 
     /// What is known of a session, if it is asked about.

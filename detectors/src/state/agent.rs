@@ -3,16 +3,17 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use driftline_core::{Categories, HourCounts, Timestamp};
+use driftline_core::{Categories, Habits, HourCounts, Origins, Request, Requests, Targets, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::agent::AgentState;
+use crate::agent::{AgentState, Changed};
 use crate::escalation::Denial;
 use crate::neighbours::group_key;
+use crate::pursuit::Pursuit;
 use crate::rate::Hour;
 use crate::repeats::Repeats;
 use crate::session::Session;
-use crate::state::value::{open, seal};
+use crate::state::value::{open, seal, version_of};
 use crate::state::{At, Key, Section, StateError, StateRecord, wire};
 
 /// What was learned: it changes when a session or an hour ends, and when a session begins under another group.
@@ -37,6 +38,22 @@ pub struct Baseline<'a> {
     hours: Cow<'a, HourCounts>,
 }
 
+/// What was learned, as version 2 has it: after all that version 1 had.
+///
+/// Part of the format ([`crate::state`]): fields are written in this order.
+#[derive(Serialize, Deserialize)]
+pub struct Baseline2<'a> {
+    #[serde(borrow)]
+    baseline: Baseline<'a>,
+    #[serde(with = "wire::categories")]
+    versions: Cow<'a, Categories>,
+    habits: Option<HabitsBody<'a>>,
+}
+
+/// Requests, and the origins of targets: by tool and role, and in all.
+#[derive(Serialize, Deserialize)]
+struct HabitsBody<'a>(Cow<'a, [Request]>, Cow<'a, [(u32, Origins)]>, Origins);
+
 /// What an event changes.
 ///
 /// Part of the format ([`crate::state`]): fields are written in this order.
@@ -58,8 +75,74 @@ pub struct Live<'a> {
     repeats: Cow<'a, Repeats>,
 }
 
-impl<'a> Baseline<'a> {
+/// What an event changes, as version 2 has it: after all that version 1 had.
+///
+/// Part of the format ([`crate::state`]): fields are written in this order.
+#[derive(Serialize, Deserialize)]
+pub struct Live2<'a> {
+    #[serde(borrow)]
+    live: Live<'a>,
+    /// In the order of the sessions: the version that each began under, and its pursuit.
+    pursuits: Vec<(u64, Option<Cow<'a, Pursuit>>)>,
+}
+
+impl<'a> Baseline2<'a> {
     pub fn of(agent: &'a AgentState) -> Self {
+        let body = |habits: &'a Habits| {
+            HabitsBody(
+                Cow::Borrowed(habits.requests.list()),
+                Cow::Borrowed(habits.targets.list()),
+                *habits.targets.all(),
+            )
+        };
+        Self {
+            baseline: Baseline::of(agent),
+            versions: Cow::Borrowed(&agent.versions),
+            habits: agent.habits.as_deref().map(body),
+        }
+    }
+
+    /// Puts it back; says what cannot be so.
+    pub fn put(self, agent: &mut AgentState, names: &mut impl FnMut(&str) -> Arc<str>) -> Result<(), &'static str> {
+        let habits = match self.habits {
+            None => None,
+            Some(HabitsBody(requests, targets, all)) => {
+                let requests = Requests::from_list(requests.into_owned()).ok_or("requests that cannot be so")?;
+                let targets = Targets::from_parts(targets.into_owned(), all).ok_or("targets that cannot be so")?;
+                Some(Box::new(Habits { requests, targets }))
+            }
+        };
+        self.baseline.put(agent, names);
+        agent.versions = self.versions.into_owned();
+        agent.habits = habits;
+        Ok(())
+    }
+}
+
+impl<'a> Live2<'a> {
+    pub fn of(agent: &'a AgentState) -> Self {
+        let pursuit = |session: &'a Session| (session.version, session.pursuit.as_deref().map(Cow::Borrowed));
+        let sessions = agent.sessions.iter().map(Box::as_ref);
+        Self { live: Live::of(agent), pursuits: sessions.map(pursuit).collect() }
+    }
+
+    /// Puts it back; says what cannot be so, and then nothing is changed.
+    pub fn put(self, agent: &mut AgentState) -> Result<(), &'static str> {
+        let are_sound = self.pursuits.iter().all(|(_, pursuit)| pursuit.as_ref().is_none_or(|it| it.is_sound()));
+        if self.pursuits.len() != self.live.sessions.len() || !are_sound {
+            return Err("what a session pursues that cannot be so");
+        }
+        self.live.put(agent)?;
+        for (session, (version, pursuit)) in agent.sessions.iter_mut().zip(self.pursuits) {
+            session.version = version;
+            session.pursuit = pursuit.map(|pursuit| Box::new(pursuit.into_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Baseline<'a> {
+    fn of(agent: &'a AgentState) -> Self {
         Self {
             first_seen: agent.first_seen,
             group: (agent.group_key != 0).then_some(&*agent.group),
@@ -73,7 +156,7 @@ impl<'a> Baseline<'a> {
     }
 
     /// Puts it back; `names` gives the shared copy of a group's name.
-    pub fn put(self, agent: &mut AgentState, names: &mut impl FnMut(&str) -> Arc<str>) {
+    fn put(self, agent: &mut AgentState, names: &mut impl FnMut(&str) -> Arc<str>) {
         agent.first_seen = self.first_seen;
         agent.group = names(self.group.unwrap_or_default());
         agent.group_key = self.group.map_or(0, |group| group_key(&agent.tenant, group));
@@ -93,7 +176,7 @@ impl<'a> Live<'a> {
             events: agent.events,
             last_seen: agent.last_seen,
             version: agent.version,
-            version_sessions: agent.version_sessions,
+            version_sessions: agent.versions.count(agent.version),
             risk,
             risk_at,
             shadow_raised: agent.shadow_raised,
@@ -115,7 +198,9 @@ impl<'a> Live<'a> {
         agent.events = self.events;
         agent.last_seen = self.last_seen;
         agent.version = self.version;
-        agent.version_sessions = self.version_sessions;
+        // Version 1 of a baseline has no versions: those of the last one are known from here.
+        let known = agent.versions.count(self.version);
+        agent.versions.learn(self.version, self.version_sessions.saturating_sub(known));
         agent.set_standing(self.risk, self.risk_at);
         agent.shadow_raised = self.shadow_raised;
         agent.hour = self.hour.into_owned();
@@ -133,12 +218,12 @@ pub fn records(agent: &AgentState) -> [StateRecord; 2] {
 
 /// The record of what was learned of an agent.
 pub fn baseline(agent: &AgentState) -> StateRecord {
-    seal(Key::agent(&agent.tenant, &agent.id, Section::Baseline), &Baseline::of(agent))
+    seal(Key::agent(&agent.tenant, &agent.id, Section::Baseline), &Baseline2::of(agent))
 }
 
 /// The record of what an event of an agent changes.
 pub fn live(agent: &AgentState) -> StateRecord {
-    seal(Key::agent(&agent.tenant, &agent.id, Section::Live), &Live::of(agent))
+    seal(Key::agent(&agent.tenant, &agent.id, Section::Live), &Live2::of(agent))
 }
 
 /// Puts one of an agent's sections back; `bytes` is the key's own form.
@@ -153,13 +238,18 @@ pub fn put_section(
     agent: &mut AgentState,
     mut names: &mut dyn FnMut(&str) -> Arc<str>,
 ) -> Result<(), StateError> {
-    match key.section {
-        Section::Baseline => open::<Baseline<'_>>(key, bytes, value)?.put(agent, &mut names),
-        Section::Live => {
-            let put = open::<Live<'_>>(key, bytes, value)?.put(agent);
-            put.map_err(|reason| StateError::Body { at: At::of(key), reason: reason.to_owned() })?;
+    let is_first = version_of(value) == 1;
+    let put = match key.section {
+        Section::Baseline if is_first => {
+            open::<Baseline<'_>>(key, bytes, value)?.put(agent, &mut names);
+            // To be written as it is written now with what comes next.
+            agent.changed.set(Changed::BASELINE);
+            Ok(())
         }
+        Section::Baseline => open::<Baseline2<'_>>(key, bytes, value)?.put(agent, &mut names),
+        Section::Live if is_first => open::<Live<'_>>(key, bytes, value)?.put(agent),
+        Section::Live => open::<Live2<'_>>(key, bytes, value)?.put(agent),
         _ => return Err(StateError::key(bytes)),
-    }
-    Ok(())
+    };
+    put.map_err(|reason| StateError::Body { at: At::of(key), reason: reason.to_owned() })
 }

@@ -58,7 +58,7 @@ pub enum StateError {
     },
     /// The value is of a version of the format that this program does not know.
     #[error(
-        "{at} is in version {found} of the format, and this program reads version {VERSION} only: run the program that \
+        "{at} is in version {found} of the format, and this program reads versions 1 to {VERSION}: run the program that \
          wrote it (a newer one?), or rebuild the state from the changelog or from history"
     )]
     Version {
@@ -93,7 +93,9 @@ pub enum StateError {
         at: Box<At>,
     },
     /// The body is not what its version has, though its checksum agrees.
-    #[error("{at} is no state of version {VERSION}: {reason}; was it written by an unreleased program?")]
+    #[error(
+        "{at} is no state of the version that it is said to be of: {reason}; was it written by an unreleased program?"
+    )]
     Body {
         /// Of what.
         at: Box<At>,

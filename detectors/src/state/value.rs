@@ -6,8 +6,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::state::error::At;
 use crate::state::{Key, StateError, StateRecord};
 
-/// The version of the format that this program writes, and the only one it reads.
-pub const VERSION: u8 = 1;
+/// The version of the format that this program writes; it reads all from 1 on.
+pub const VERSION: u8 = 2;
 
 const HEADER: usize = 2;
 const CHECKSUM: usize = 8;
@@ -41,7 +41,7 @@ pub fn unseal<'v>(key: Key<'_>, bytes: &[u8], value: &'v [u8]) -> Result<&'v [u8
     let at = || At::of(key);
     match value {
         [] => return Err(StateError::Truncated { at: at(), bytes: 0 }),
-        [found, ..] if *found != VERSION => return Err(StateError::Version { at: at(), found: *found }),
+        [found, ..] if !(1..=VERSION).contains(found) => return Err(StateError::Version { at: at(), found: *found }),
         _ => {}
     }
     let Some((sealed, sum)) = value.split_last_chunk::<CHECKSUM>().filter(|(sealed, _)| sealed.len() >= HEADER) else {
@@ -54,6 +54,11 @@ pub fn unseal<'v>(key: Key<'_>, bytes: &[u8], value: &'v [u8]) -> Result<&'v [u8
         return Err(StateError::Checksum { at: at() });
     }
     Ok(&sealed[HEADER..])
+}
+
+/// The version of the format that a value is of; 0 where it has no bytes.
+pub fn version_of(value: &[u8]) -> u8 {
+    value.first().copied().unwrap_or_default()
 }
 
 /// The checksum that a value ends with: what tells one value of a key from another.
@@ -93,6 +98,7 @@ mod tests {
             damaged[bit / 8] ^= 1 << (bit % 8);
             let error = opened(KEY, &damaged).unwrap_err();
             match bit / 8 {
+                // Bit by bit, version 2 becomes no other that is read.
                 0 => assert!(matches!(error, StateError::Version { .. }), "{error}"),
                 1 => assert!(matches!(error, StateError::Section { .. }), "{error}"),
                 _ => assert!(matches!(error, StateError::Checksum { .. }), "{error}"),
@@ -132,7 +138,7 @@ mod tests {
         value[0] = 9;
         let error = opened(KEY, &value).unwrap_err().to_string();
         assert!(
-            error.contains("version 9") && error.contains("reads version 1") && error.contains("rebuild"),
+            error.contains("version 9") && error.contains("reads versions 1 to 2") && error.contains("rebuild"),
             "{error}"
         );
     }

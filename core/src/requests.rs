@@ -1,0 +1,410 @@
+//! What an agent was asked for, and what it then did: the part of a baseline that counts acts by request.
+
+use serde::{Deserialize, Serialize};
+
+/// Distinct requests that are kept of an agent. Past it, those with the smallest keys stay: a key is a hash, so they are a
+/// sample of all requests, and which ones they are does not hang on the order in which requests came.
+const ROOM: usize = 128;
+/// Most stems and acts of a request that are kept.
+const STEMS: usize = 96;
+const ACTS: usize = 96;
+/// Requests alike to one that are told.
+const NEIGHBOURS: usize = 24;
+/// Below this similarity a request tells nothing of another.
+const LEAST: f32 = 0.01;
+/// One, in the fixed-point numbers that shares are summed in: sums of them are exact, in whatever order.
+const ONE: u64 = 1 << 24;
+
+/// A request, and what sessions that had it did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// [`crate::Words::key`].
+    pub key: u64,
+    /// [`crate::Words::stems`].
+    pub stems: Vec<u32>,
+    /// Sessions that had it.
+    pub sessions: u32,
+    /// Acts, ascending, with the sessions in which they were done.
+    pub acts: Vec<(u32, u32)>,
+}
+
+impl Request {
+    /// Sessions in which an act was done.
+    pub fn count(&self, act: u32) -> u32 {
+        self.acts.binary_search_by_key(&act, |&(act, _)| act).map_or(0, |i| self.acts[i].1)
+    }
+
+    /// The share of its sessions in which an act was done, 0 to 1.
+    pub fn share(&self, act: u32) -> f64 {
+        fixed(self.count(act), self.sessions) as f64 / ONE as f64
+    }
+
+    fn add(&mut self, sessions: u32, acts: impl IntoIterator<Item = (u32, u32)>) {
+        self.sessions = self.sessions.saturating_add(sessions);
+        for (act, count) in acts {
+            match self.acts.binary_search_by_key(&act, |&(act, _)| act) {
+                Ok(i) => self.acts[i].1 = self.acts[i].1.saturating_add(count),
+                Err(i) => self.acts.insert(i, (act, count)),
+            }
+        }
+        self.acts.truncate(ACTS);
+    }
+}
+
+/// A share as a fixed-point number.
+fn fixed(count: u32, sessions: u32) -> u64 {
+    u64::from(count.min(sessions)) * ONE / u64::from(sessions.max(1))
+}
+
+/// The requests of one agent. An *act* is a number that stands for a tool and how often the session has called it.
+///
+/// A mergeable value like [`crate::Categories`].
+///
+/// ```
+/// use driftline_core::{Requests, Words};
+///
+/// let mut requests = Requests::default();
+/// requests.learn(&Words::of("refund order 7"), &[1, 2]);
+/// requests.learn(&Words::of("refund order 8"), &[1]);
+/// requests.learn(&Words::of("what is the weather"), &[3]);
+/// let refund = requests.get(Words::of("refund order 9").key()).unwrap();
+/// assert_eq!((refund.sessions, refund.count(1), refund.count(2)), (2, 2, 1));
+/// // Of two requests, one leads to act 1 always.
+/// assert_eq!(requests.shares(1), 1.0);
+/// let near = requests.near(&Words::of("please refund an order"));
+/// assert_eq!(near.len(), 1);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Requests {
+    /// Ascending by key.
+    list: Vec<Request>,
+    index: Index,
+}
+
+impl PartialEq for Requests {
+    fn eq(&self, other: &Self) -> bool {
+        self.list == other.list
+    }
+}
+
+impl Requests {
+    /// Requests as [`Requests::list`] gave them; `None` where they cannot be so: too many, out of order, or without a
+    /// session.
+    pub fn from_list(list: Vec<Request>) -> Option<Self> {
+        let ascend = list.windows(2).all(|two| two[0].key < two[1].key);
+        let sound = |request: &Request| {
+            request.sessions > 0
+                && request.stems.len() <= STEMS
+                && request.acts.len() <= ACTS
+                && request.stems.windows(2).all(|two| two[0] < two[1])
+                && request.acts.windows(2).all(|two| two[0].0 < two[1].0)
+        };
+        if !ascend || list.len() > ROOM || !list.iter().all(sound) {
+            return None;
+        }
+        let index = Index::of(&list);
+        Some(Self { list, index })
+    }
+
+    /// The requests, ascending by key.
+    pub fn list(&self) -> &[Request] {
+        &self.list
+    }
+
+    /// Distinct requests.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Learns that a session had a request and did these distinct acts.
+    pub fn learn(&mut self, words: &crate::Words, acts: &[u32]) {
+        self.learn_request(words.key(), &words.stems, 1, acts.iter().map(|&act| (act, 1)));
+    }
+
+    /// Adds all counts of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        for request in &other.list {
+            self.learn_request(request.key, &request.stems, request.sessions, request.acts.iter().copied());
+        }
+    }
+
+    /// A request by its key.
+    pub fn get(&self, key: u64) -> Option<&Request> {
+        self.list.binary_search_by_key(&key, |request| request.key).ok().map(|i| &self.list[i])
+    }
+
+    /// The sum, over distinct requests, of the share of their sessions in which an act was done.
+    pub fn shares(&self, act: u32) -> f64 {
+        let shares = &self.index.shares;
+        shares.binary_search_by_key(&act, |&(act, _)| act).map_or(0.0, |i| shares[i].1 as f64 / ONE as f64)
+    }
+
+    /// The keys of requests that are alike, with the square of the cosine between their stems, each weighted by how few
+    /// requests have it (tf-idf; Salton and Buckley, "Term-weighting approaches in automatic text retrieval", 1988); the
+    /// most alike first. The request itself is not among them.
+    pub fn near(&self, words: &crate::Words) -> Vec<(u64, f32)> {
+        let own = words.key();
+        let (mut present, mut norm) = (vec![0f32; self.index.spread.len()], 0f32);
+        for &stem in words.stems.iter().take(STEMS) {
+            let weight = match self.index.place(stem) {
+                Some(place) => {
+                    present[place] = self.index.weight(self.index.spread[place]);
+                    present[place]
+                }
+                None => self.index.weight(0),
+            };
+            norm += weight;
+        }
+        let mut near = Vec::new();
+        for (request, places) in self.list.iter().zip(&self.index.places) {
+            let (mut shared, mut its_norm) = (0f32, 0f32);
+            for &place in places {
+                shared += present[usize::from(place)];
+                its_norm += self.index.weight(self.index.spread[usize::from(place)]);
+            }
+            let alike = shared * shared / (norm * its_norm).max(f32::MIN_POSITIVE);
+            if alike >= LEAST && request.key != own {
+                near.push((request.key, alike));
+            }
+        }
+        near.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        near.truncate(NEIGHBOURS);
+        near
+    }
+
+    /// Bytes on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        let of = |request: &Request| request.stems.capacity() * 4 + request.acts.capacity() * 8;
+        self.list.capacity() * size_of::<Request>() + self.list.iter().map(of).sum::<usize>() + self.index.heap_bytes()
+    }
+
+    fn learn_request(&mut self, key: u64, stems: &[u32], sessions: u32, acts: impl Iterator<Item = (u32, u32)>) {
+        match self.list.binary_search_by_key(&key, |request| request.key) {
+            Ok(i) => {
+                let request = &mut self.list[i];
+                self.index.take_shares(request);
+                request.add(sessions, acts);
+                self.index.put_shares(request);
+            }
+            Err(i) if i >= ROOM => {}
+            Err(i) => {
+                let stems = stems[..stems.len().min(STEMS)].to_vec();
+                let mut request = Request { key, stems, sessions: 0, acts: Vec::new() };
+                request.add(sessions, acts);
+                self.index.put_shares(&request);
+                self.index.insert(i, &request);
+                self.list.insert(i, request);
+                if let Some(last) = (self.list.len() > ROOM).then(|| self.list.pop()).flatten() {
+                    self.index.take_shares(&last);
+                    self.index.remove_last();
+                }
+            }
+        }
+    }
+}
+
+/// What is derived from the requests.
+#[derive(Debug, Clone, Default)]
+struct Index {
+    /// By act, ascending: the sum of shares.
+    shares: Vec<(u32, u64)>,
+    /// Places in `spread`, by stem, ascending.
+    stems: Vec<(u32, u16)>,
+    /// In how many requests each stem stands.
+    spread: Vec<u16>,
+    /// Beside the requests: the places of their stems.
+    places: Vec<Vec<u16>>,
+    /// By `spread`: the square of a stem's weight.
+    weights: Vec<f32>,
+}
+
+impl Index {
+    fn of(list: &[Request]) -> Self {
+        let mut index = Self::default();
+        for (i, request) in list.iter().enumerate() {
+            index.put_shares(request);
+            index.insert(i, request);
+        }
+        index
+    }
+
+    fn take_shares(&mut self, request: &Request) {
+        for &(act, count) in &request.acts {
+            if let Ok(i) = self.shares.binary_search_by_key(&act, |&(act, _)| act) {
+                self.shares[i].1 -= fixed(count, request.sessions);
+            }
+        }
+    }
+
+    fn put_shares(&mut self, request: &Request) {
+        for &(act, count) in &request.acts {
+            let share = fixed(count, request.sessions);
+            match self.shares.binary_search_by_key(&act, |&(act, _)| act) {
+                Ok(i) => self.shares[i].1 += share,
+                Err(i) => self.shares.insert(i, (act, share)),
+            }
+        }
+    }
+
+    fn insert(&mut self, at: usize, request: &Request) {
+        let mut places = Vec::with_capacity(request.stems.len());
+        for &stem in &request.stems {
+            let place = match self.stems.binary_search_by_key(&stem, |&(stem, _)| stem) {
+                Ok(i) => self.stems[i].1,
+                Err(i) => {
+                    // 129 requests of 96 stems each: a place fits into 16 bits.
+                    let place = self.spread.len() as u16;
+                    self.spread.push(0);
+                    self.stems.insert(i, (stem, place));
+                    place
+                }
+            };
+            self.spread[usize::from(place)] += 1;
+            places.push(place);
+        }
+        self.places.insert(at, places);
+        self.weigh();
+    }
+
+    /// Takes the last request out. The stems that are in no request any more are dropped from time to time.
+    fn remove_last(&mut self) {
+        for place in self.places.pop().unwrap_or_default() {
+            self.spread[usize::from(place)] -= 1;
+        }
+        self.shares.retain(|&(_, share)| share > 0);
+        let unused = self.spread.iter().filter(|&&spread| spread == 0).count();
+        if unused > self.spread.len() / 2 {
+            self.drop_unused();
+        }
+        self.weigh();
+    }
+
+    fn drop_unused(&mut self) {
+        let mut moved = vec![0u16; self.spread.len()];
+        let mut kept = Vec::new();
+        for (place, &spread) in self.spread.iter().enumerate() {
+            moved[place] = kept.len() as u16;
+            if spread > 0 {
+                kept.push(spread);
+            }
+        }
+        let spread = std::mem::replace(&mut self.spread, kept);
+        self.stems.retain(|&(_, place)| spread[usize::from(place)] > 0);
+        let stems = self.stems.iter_mut().map(|(_, place)| place);
+        stems.chain(self.places.iter_mut().flatten()).for_each(|place| *place = moved[usize::from(*place)]);
+    }
+
+    /// The inverse document frequency ln(1 + requests / those with the stem), squared, by the latter.
+    fn weigh(&mut self) {
+        let requests = self.places.len() as f32;
+        self.weights.clear();
+        self.weights.extend((0..=self.places.len()).map(|with| {
+            let idf = (requests / (with.max(1) as f32)).ln_1p();
+            idf * idf
+        }));
+    }
+
+    fn place(&self, stem: u32) -> Option<usize> {
+        self.stems.binary_search_by_key(&stem, |&(stem, _)| stem).ok().map(|i| usize::from(self.stems[i].1))
+    }
+
+    fn weight(&self, spread: u16) -> f32 {
+        self.weights.get(usize::from(spread)).copied().unwrap_or(0.0)
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.shares.capacity() * 16
+            + self.stems.capacity() * 8
+            + self.spread.capacity() * 2
+            + self.places.iter().map(|places| places.capacity() * 2 + size_of::<Vec<u16>>()).sum::<usize>()
+            + self.weights.capacity() * 4
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Words;
+
+    type Observed = Vec<(u8, Vec<u32>)>;
+
+    fn words(request: u8) -> Words {
+        // Some stems are shared between requests, some are not.
+        let mut stems: Vec<u32> = (0..u32::from(request % 7)).chain([1_000 + u32::from(request)]).collect();
+        stems.sort_unstable();
+        Words { tokens: Vec::new(), stems }
+    }
+
+    fn learned(observed: &Observed) -> Requests {
+        let mut requests = Requests::default();
+        for (request, acts) in observed {
+            let mut acts = acts.clone();
+            acts.sort_unstable();
+            acts.dedup();
+            requests.learn(&words(*request), &acts);
+        }
+        requests
+    }
+
+    fn observed() -> impl Strategy<Value = Observed> {
+        prop::collection::vec((any::<u8>(), prop::collection::vec(0u32..200, 0..6)), 0..300)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+        #[test]
+        fn merging_is_learning_all_in_any_order(a in observed(), b in observed()) {
+            let batch = learned(&[a.clone(), b.clone()].concat());
+            let mut ba = learned(&b);
+            ba.merge(&learned(&a));
+            prop_assert_eq!(&ba, &batch);
+            // What is derived follows from what is kept, whichever way it came about.
+            let anew = Requests::from_list(batch.list().to_vec()).unwrap();
+            for act in 0..200 {
+                prop_assert_eq!(ba.shares(act), anew.shares(act));
+            }
+            for request in 0..40 {
+                prop_assert_eq!(ba.near(&words(request)), anew.near(&words(request)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_bound_keeps_a_sample_of_the_requests() {
+        let all: Observed = (0..=255).map(|request| (request, vec![u32::from(request)])).collect();
+        let kept = learned(&all);
+        assert_eq!(kept.len(), ROOM);
+        let mut keys: Vec<u64> = (0..=255).map(|request| words(request).key()).collect();
+        keys.sort_unstable();
+        assert!(kept.list().iter().map(|request| request.key).eq(keys[..ROOM].iter().copied()));
+        assert_eq!((0..=255).map(|act| kept.shares(act)).sum::<f64>(), ROOM as f64);
+    }
+
+    #[test]
+    fn the_rarer_a_shared_word_the_more_alike() {
+        let mut requests = Requests::default();
+        let texts = ["please send the invoice", "please book the flight", "please call the office"];
+        texts.iter().for_each(|text| requests.learn(&Words::of(text), &[]));
+        let near = requests.near(&Words::of("book a flight please"));
+        assert_eq!(near[0].0, Words::of("please book the flight").key());
+        assert!(near[0].1 > 0.3 && near[1..].iter().all(|&(_, alike)| alike < 0.05), "{near:?}");
+    }
+
+    #[test]
+    fn requests_that_cannot_be_so_are_refused() {
+        let request = |key, sessions| Request { key, stems: vec![1, 2], sessions, acts: vec![(1, 1)] };
+        assert!(Requests::from_list(vec![request(1, 1), request(2, 1)]).is_some());
+        assert!(Requests::from_list(vec![request(2, 1), request(1, 1)]).is_none(), "out of order");
+        assert!(Requests::from_list(vec![request(1, 0)]).is_none(), "no session");
+        let many = (0..=ROOM as u64).map(|key| request(key, 1)).collect();
+        assert!(Requests::from_list(many).is_none(), "too many");
+    }
+}

@@ -1,0 +1,264 @@
+//! What a session was asked for, and what it has done about it so far.
+
+use driftline_core::words::hash;
+use driftline_core::{Event, Habits, Mentioned, Origin, Outcome, Requests, Resource, Text, Words, key, mention_number};
+use serde::{Deserialize, Serialize};
+
+use crate::observation::{is_change, resources};
+use crate::state::wire;
+
+/// A tool called more often than this in a session counts as called so often.
+const TIMES: u8 = 4;
+/// Acts, targets, resources and mentions of a session that are remembered; past them it is judged by what it did first.
+const ACTS: usize = 128;
+const TARGETS: usize = 256;
+/// Resources of one event that are looked at one by one.
+const MOST_TARGETS: usize = 16;
+const USED: usize = 512;
+const MENTIONS: usize = 2_048;
+
+/// Where identifiers stood in what the session has read, as bits.
+mod stood {
+    pub const FIELD: u8 = 1;
+    pub const LINE: u8 = 2;
+    pub const TEXT_ASKED: u8 = 4;
+    pub const TEXT: u8 = 8;
+}
+
+/// A session's request and what it has done about it. Part of the format of [`crate::state`].
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Pursuit {
+    /// [`Words::key`] of the request.
+    pub request: u64,
+    #[serde(with = "wire::halves")]
+    tokens: Vec<u32>,
+    #[serde(with = "wire::halves")]
+    stems: Vec<u32>,
+    /// Requests alike to it when the session began, with how much ([`Requests::near`]).
+    pub near: Vec<(u64, f32)>,
+    /// Tools called, and how often.
+    calls: Vec<(u32, u8)>,
+    /// Distinct acts.
+    #[serde(with = "wire::halves")]
+    acts: Vec<u32>,
+    /// Targets of what it changed: key of tool and role, and where they come from.
+    targets: Vec<(u32, Origin)>,
+    /// Resources touched, and reads done, as keys.
+    #[serde(with = "wire::keys")]
+    used: Vec<u64>,
+    /// Identifiers met in results, ascending, and where they stood.
+    #[serde(with = "wire::keys")]
+    met: Vec<u64>,
+    stood: Vec<u8>,
+    /// The tool of the last act, if that failed.
+    failed: Option<u32>,
+}
+
+/// One act of a session, as it counts against its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Act {
+    /// The tool.
+    pub tool: u32,
+    /// How often the session has called it, this time included, up to four.
+    pub times: u8,
+    /// Stands for both.
+    pub key: u32,
+}
+
+impl Pursuit {
+    /// A session that begins with an event; `None` where that says nothing of a request.
+    pub fn begin(event: &Event<'_>, requests: &Requests) -> Option<Self> {
+        let words = Words::of(request_of(event)?);
+        let (request, near) = (words.key(), requests.near(&words));
+        let Words { tokens, stems } = words;
+        (request != 0).then(|| Self { request, tokens, stems, near, ..Self::default() })
+    }
+
+    /// Whether a pursuit can be so: read back, it need not have been written by this program.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.met.len() == self.stood.len()
+    }
+
+    /// Whether a word of the request has this stem.
+    pub fn says(&self, stem: u32) -> bool {
+        self.stems.binary_search(&stem).is_ok()
+    }
+
+    /// The act that an event is; `None` where it is the same read again, or a further try of what has just failed: that is
+    /// not one more.
+    pub fn act(&self, event: &Event<'_>) -> Option<Act> {
+        let tool = tool(event);
+        let is_retry = self.failed == Some(tool);
+        if is_retry || (!is_change(event) && self.used.contains(&read(event))) {
+            return None;
+        }
+        let called = self.calls.iter().find(|&&(known, _)| known == tool).map_or(0, |&(_, times)| times);
+        let times = (called + 1).min(TIMES);
+        Some(Act { tool, times, key: tool.rotate_left(u32::from(times)) })
+    }
+
+    /// Where a resource comes from, as far as this session tells.
+    pub fn origin(&self, event: &Event<'_>, id: &str) -> Origin {
+        let said = self.said(event, id);
+        if said == Said::Whole {
+            return Origin::Named;
+        }
+        if said == Said::Half {
+            return Origin::HalfNamed;
+        }
+        if self.used.contains(&resource(id)) {
+            return Origin::Used;
+        }
+        let stood = match self.met.binary_search(&mention_number(id, b"")) {
+            Ok(i) => self.stood[i],
+            Err(_) => 0,
+        };
+        match stood {
+            stood if stood & stood::FIELD != 0 => Origin::Field,
+            stood if stood & stood::LINE != 0 => Origin::Line,
+            stood if stood & stood::TEXT_ASKED != 0 => Origin::TextAsked,
+            stood if stood & stood::TEXT != 0 => Origin::Text,
+            _ => Origin::New,
+        }
+    }
+
+    /// Notes an event after it was judged.
+    pub fn note(&mut self, event: &Event<'_>) {
+        let tool = tool(event);
+        if let Some(act) = self.act(event) {
+            match self.calls.iter().position(|&(known, _)| known == tool) {
+                Some(i) => self.calls[i].1 = act.times,
+                None if self.calls.len() < ACTS => self.calls.push((tool, act.times)),
+                None => {}
+            }
+            if self.acts.len() < ACTS && !self.acts.contains(&act.key) {
+                self.acts.push(act.key);
+            }
+        }
+        if is_change(event) {
+            for (_, target) in targets(event).take(TARGETS.saturating_sub(self.targets.len())) {
+                let origin = self.origin(event, &target.id);
+                self.targets.push((place(event, target), origin));
+            }
+        } else {
+            self.use_once(read(event));
+        }
+        for touched in resources(event) {
+            self.use_once(resource(&touched.id));
+        }
+        self.failed = (event.outcome != Outcome::Success).then_some(tool);
+        if let Some(mentions) = event.result.as_ref().and_then(|result| result.mentions.as_ref()) {
+            self.meet(mentions, self.asks_for(event));
+        }
+    }
+
+    /// What it teaches.
+    pub fn teach(&self, habits: &mut Habits) {
+        let words = Words { tokens: Vec::new(), stems: self.stems.clone() };
+        let mut acts = self.acts.clone();
+        acts.sort_unstable();
+        habits.requests.learn(&words, &acts);
+        self.targets.iter().for_each(|&(key, origin)| habits.targets.learn(key, origin));
+    }
+
+    /// Bytes on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        (self.tokens.capacity() + self.stems.capacity() + self.acts.capacity()) * 4
+            + (self.near.capacity() + self.used.capacity() + self.met.capacity()) * 8
+            + (self.calls.capacity() + self.targets.capacity()) * 8
+            + self.stood.capacity()
+    }
+
+    /// Whether the request says what an event calls, or names what it touches.
+    fn asks_for(&self, event: &Event<'_>) -> bool {
+        let stems = driftline_core::words::name_stems(&event.action.name);
+        stems.iter().skip(1).any(|&stem| self.says(stem))
+            || resources(event).any(|resource| self.said(event, &resource.id) == Said::Whole)
+    }
+
+    fn said(&self, event: &Event<'_>, id: &str) -> Said {
+        let (mut all, mut said) = (0, 0);
+        for token in driftline_core::words::tokens(id) {
+            all += 1;
+            said += u32::from(self.tokens.binary_search(&hash(&token)).is_ok());
+        }
+        match (said, all) {
+            (_, 0) | (0, _) => {}
+            (said, all) if said == all => return Said::Whole,
+            _ => {}
+        }
+        // Written together in one and apart in the other.
+        if request_of(event).is_some_and(|request| letters(request).contains(&letters(id))) && letters(id).len() > 3 {
+            return Said::Whole;
+        }
+        if all > 0 && 2 * said >= all { Said::Half } else { Said::Not }
+    }
+
+    fn use_once(&mut self, key: u64) {
+        if self.used.len() < USED && !self.used.contains(&key) {
+            self.used.push(key);
+        }
+    }
+
+    fn meet(&mut self, mentions: &Mentioned, asked: bool) {
+        let text = if asked { stood::TEXT_ASKED } else { stood::TEXT };
+        let lists = [(&mentions.field, stood::FIELD), (&mentions.line, stood::LINE), (&mentions.text, text)];
+        for (hashes, place) in lists {
+            for &hash in hashes {
+                match self.met.binary_search(&hash) {
+                    Ok(i) => self.stood[i] |= place,
+                    Err(i) if self.met.len() < MENTIONS => {
+                        self.met.insert(i, hash);
+                        self.stood.insert(i, place);
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Whole,
+    Half,
+    Not,
+}
+
+/// The request of an event: in words, else the kind of task.
+fn request_of<'e>(event: &'e Event<'_>) -> Option<&'e str> {
+    let task = event.task.as_ref()?;
+    task.intent.as_deref().or(task.kind.as_deref())
+}
+
+/// What an act is aimed at, the main target first, each once; with its place among the event's resources.
+pub fn targets<'e, 'a>(event: &'e Event<'a>) -> impl Iterator<Item = (usize, &'e Resource<Text<'a>>)> {
+    let is_new = |i: usize, id: &str| resources(event).take(i).all(|before| *before.id != *id);
+    let all = resources(event).take(MOST_TARGETS).enumerate();
+    all.filter(move |(i, target)| is_new(*i, &target.id))
+}
+
+/// The key of a target's tool and role.
+pub fn place(event: &Event<'_>, target: &Resource<Text<'_>>) -> u32 {
+    let role = target.role.as_deref().or(target.kind.as_deref());
+    key(40, [&event.action.name, role.unwrap_or("-")]) as u32
+}
+
+fn tool(event: &Event<'_>) -> u32 {
+    key(41, [&event.action.name, event.action.server.as_deref().unwrap_or("")]) as u32
+}
+
+fn resource(id: &str) -> u64 {
+    key(42, [id, ""])
+}
+
+/// Stands for a tool and all that it touches.
+fn read(event: &Event<'_>) -> u64 {
+    resources(event).fold(key(43, [&event.action.name, ""]), |sum, touched| {
+        sum.rotate_left(7) ^ key(43, [&touched.id, touched.role.as_deref().unwrap_or("")])
+    })
+}
+
+fn letters(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}

@@ -3,7 +3,6 @@
 import { UID, alertsOf, bars, board, choice, figure, lines, note } from './parts.js';
 
 const THIS = 'tenant="$tenant", agent="$agent"';
-const RATE = `sum(driftline:agent_events:rate5m{${THIS}})`;
 
 const EVIDENCE = `Alerts with their evidence, steps and recommendation stand in the alert log. Of this agent:
 
@@ -28,7 +27,7 @@ export const agent = board(
       '$agent',
       figure(
         {
-          title: 'Risk',
+          title: 'Risk now',
           description:
             '0 to 100. It rises with each alert by its severity, and falls as time goes by. It orders agents and decides nothing: what to do follows from the alerts.',
           bounds: { warn: 30, alarm: 60 },
@@ -38,7 +37,7 @@ export const agent = board(
       ),
       figure(
         {
-          title: 'Alerts',
+          title: 'Alerts in this time',
           description:
             'In the time that is shown. None, and a risk above 0: they were before, take a longer time. An agent that has just come among the riskiest is counted from then on.',
           bounds: { warn: 1, alarm: 5 },
@@ -48,7 +47,7 @@ export const agent = board(
       ),
       figure(
         {
-          title: 'Events',
+          title: 'Events in this time',
           description: 'In the time that is shown. Few events are little to judge by.',
           width: 6,
         },
@@ -81,7 +80,7 @@ export const agent = board(
           title: 'Alerts',
           description: 'When they were raised. Many at once are mostly one session: its id is in each of them.',
         },
-        { expr: `sum(increase(driftline_agent_alerts_total{${THIS}}[$__rate_interval])) > 0`, legend: 'alerts' },
+        { expr: `sum(increase(driftline_agent_alerts_total{${THIS}}[$__rate_interval]))`, legend: 'alerts' },
       ),
       lines(
         {
@@ -91,9 +90,9 @@ export const agent = board(
           unit: 'ops',
           width: 24,
         },
-        { expr: RATE, legend: 'now' },
-        { expr: `quantile_over_time(0.95, ${RATE}[1d:5m])`, legend: 'usual, high' },
-        { expr: `quantile_over_time(0.05, ${RATE}[1d:5m])`, legend: 'usual, low' },
+        { expr: `sum(driftline:agent_events:rate5m{${THIS}})`, legend: 'now' },
+        { expr: `sum(quantile_over_time(0.95, driftline:agent_events:rate5m{${THIS}}[1d]))`, legend: 'usual, high' },
+        { expr: `sum(quantile_over_time(0.05, driftline:agent_events:rate5m{${THIS}}[1d]))`, legend: 'usual, low' },
       ),
     ],
     [

@@ -104,7 +104,7 @@ export const detection = board(
           description:
             'What detectors found, before it is committed. Each becomes an alert; where alerts stay behind for long, commits fail.',
         },
-        { expr: 'sum by (detector) (increase(driftline_findings_total[$__rate_interval])) > 0', legend: '{{detector}}' },
+        { expr: 'sum by (detector) (increase(driftline_findings_total[$__rate_interval]))', legend: '{{detector}}' },
       ),
       bars(
         {
@@ -112,7 +112,7 @@ export const detection = board(
           description:
             'By their strongest contributor. One detector with most of them for days: judge it by itself with `driftline evaluate` on events whose labels you know.',
         },
-        { expr: 'sum by (detector) (increase(driftline_alerts_total[$__rate_interval])) > 0', legend: '{{detector}}' },
+        { expr: 'sum by (detector) (increase(driftline_alerts_total[$__rate_interval]))', legend: '{{detector}}' },
       ),
       lines(
         {

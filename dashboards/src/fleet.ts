@@ -126,7 +126,7 @@ export const fleet = board(
             description:
               'An ordinary day has few. A block of one colour is one cause seen at many agents: handle it once. What was raised, with its evidence, is in the alert log.',
           },
-          { expr: 'sum by (severity) (increase(driftline_alerts_total[$__rate_interval])) > 0', legend: '{{severity}}' },
+          { expr: 'sum by (severity) (increase(driftline_alerts_total[$__rate_interval]))', legend: '{{severity}}' },
         ),
       ),
       bars(
@@ -135,7 +135,7 @@ export const fleet = board(
           description:
             '`escalation`: refusals got round, grants. `identity`: acts outside the document. `novelty`: other tools and data than usual. `rate`: more or less than usual. Ask the owner of the agent about the latter two, and the owner of the permission about the former.',
         },
-        { expr: 'sum by (detector) (increase(driftline_alerts_total[$__rate_interval])) > 0', legend: '{{detector}}' },
+        { expr: 'sum by (detector) (increase(driftline_alerts_total[$__rate_interval]))', legend: '{{detector}}' },
       ),
       lines(
         {

@@ -130,7 +130,7 @@ export const pipeline = board(
             'Records that are no events, by why. They are kept with their bytes in the topic of dead letters: read one, and see to its producer.',
         },
         {
-          expr: 'sum by (reason) (increase(driftline_dead_letters_total[$__rate_interval])) > 0',
+          expr: 'sum by (reason) (increase(driftline_dead_letters_total[$__rate_interval]))',
           legend: '{{reason}}',
         },
       ),
@@ -140,7 +140,7 @@ export const pipeline = board(
           description:
             'By name under `[limits]`. What is beyond one is scored against the fleet and not remembered. A flood of made-up names shows here; a fleet that has grown wants a higher bound.',
         },
-        { expr: 'sum by (limit) (increase(driftline_limit_hits_total[$__rate_interval])) > 0', legend: '{{limit}}' },
+        { expr: 'sum by (limit) (increase(driftline_limit_hits_total[$__rate_interval]))', legend: '{{limit}}' },
       ),
     ],
     [
@@ -196,7 +196,7 @@ export const pipeline = board(
           description:
             'The work was taken up again from what was committed, because the group had moved on or a commit’s outcome was not known. Now and then is nothing; many in an hour want a look at the log.',
         },
-        { expr: 'sum(increase(driftline_restarts_total[$__rate_interval])) > 0', legend: 'begun anew' },
+        { expr: 'sum(increase(driftline_restarts_total[$__rate_interval]))', legend: 'begun anew' },
       ),
     ],
     [
@@ -256,7 +256,7 @@ export const pipeline = board(
             'Rejected ones are not tried again: the sink’s configuration is wrong, see the log for its answer. The alert is still in the alert log.',
         },
         {
-          expr: 'sum by (sink, outcome) (increase(driftline_sink_alerts_total[$__rate_interval])) > 0',
+          expr: 'sum by (sink, outcome) (increase(driftline_sink_alerts_total[$__rate_interval]))',
           legend: '{{sink}} {{outcome}}',
         },
       ),

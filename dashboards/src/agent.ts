@@ -28,6 +28,7 @@ export const agent = board(
       figure(
         {
           title: 'Risk now',
+          decimals: 0,
           description:
             '0 to 100. It rises with each alert by its severity, and falls as time goes by. It orders agents and decides nothing: what to do follows from the alerts.',
           bounds: { warn: 30, alarm: 60 },
@@ -38,6 +39,7 @@ export const agent = board(
       figure(
         {
           title: 'Alerts in this time',
+          decimals: 0,
           description:
             'In the time that is shown. None, and a risk above 0: they were before, take a longer time. An agent that has just come among the riskiest is counted from then on.',
           bounds: { warn: 1, alarm: 5 },
@@ -48,6 +50,7 @@ export const agent = board(
       figure(
         {
           title: 'Events in this time',
+          decimals: 0,
           description: 'In the time that is shown. Few events are little to judge by.',
           width: 6,
         },

@@ -27,6 +27,7 @@ export const detection = board(
       figure(
         {
           title: 'Alerts that honest sessions would give',
+          decimals: 0,
           description:
             'The level times the sessions judged, in the time that is shown: how many alerts of `novelty` and `rate` to expect from a fleet that does nothing wrong.',
           width: 6,
@@ -36,6 +37,7 @@ export const detection = board(
       figure(
         {
           title: 'Alerts on deviations',
+          decimals: 0,
           description:
             'Of `novelty` and `rate`, in the time that is shown. Many times what honest sessions would give: something is going on, or the fleet has changed as a whole.',
           width: 6,
@@ -81,7 +83,7 @@ export const detection = board(
         {
           title: 'Events that a detector has something to say about',
           description:
-            'Share with a p-value of 75 % or less. A detector that falls to 0 and stays there has fallen silent: see whether the fields that it needs still come.',
+            'Share with a p-value of 75 % or less. `novelty` judges most events; the others speak only where something is up. A line that falls to 0 and stays there is a detector that has fallen silent: see whether the fields that it needs still come.',
           unit: 'percentunit',
         },
         { expr: below('0.75'), legend: '{{detector}}' },

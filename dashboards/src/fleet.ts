@@ -19,6 +19,7 @@ export const fleet = board(
       figure(
         {
           title: 'Critical and high alerts',
+          decimals: 0,
           description:
             'In the time that is shown. Each is to be looked at by a person today: begin with the table of the riskiest agents below.',
           bounds: { warn: 1, alarm: 10 },
@@ -28,6 +29,7 @@ export const fleet = board(
       figure(
         {
           title: 'Highest risk',
+          decimals: 0,
           description:
             'Of all agents, 0 to 100. Above 50 an alert of high severity is not long ago; risk halves as time goes by without another.',
           bounds: { warn: 30, alarm: 60 },
@@ -54,6 +56,7 @@ export const fleet = board(
       figure(
         {
           title: 'Outside their documents',
+          decimals: 0,
           description:
             'Alerts of the detector `identity`: tools and data that no identity document provides for, and agents without a document (shadow agents). Register what is meant to be, stop what is not.',
           bounds: { warn: 1, alarm: 50 },
@@ -95,7 +98,7 @@ export const fleet = board(
             bounds: { warn: 30, alarm: 60 },
             height: 10,
           },
-          { expr: `topk(10, ${RISK.replace('risk)', 'risk{agent!="other"})')})`, legend: '{{agent}}' },
+          { expr: `topk(10, ${RISK.replace('risk)', 'risk{agent!="other"})')} > 0)`, legend: '{{agent}}' },
         ),
       ),
       lines(
@@ -133,7 +136,7 @@ export const fleet = board(
         {
           title: 'Alerts by detector',
           description:
-            '`escalation`: refusals got round, grants. `identity`: acts outside the document. `novelty`: other tools and data than usual. `rate`: more or less than usual. Ask the owner of the agent about the latter two, and the owner of the permission about the former.',
+            '`escalation`: refusals got round, grants. `identity`: acts outside the document. `novelty`: other tools and data than usual. `rate`: more or less than usual. `inventory`: what concerns many agents, such as those without a document. Ask the agent’s owner about `novelty` and `rate`, the permission’s owner about the others.',
         },
         { expr: 'sum by (detector) (increase(driftline_alerts_total[$__rate_interval]))', legend: '{{detector}}' },
       ),

@@ -37,6 +37,8 @@ interface Words {
   /** What is shown, and what to do about it. */
   description: string;
   unit?: string;
+  /** Digits behind the point; none for what is counted. */
+  decimals?: number;
   /** Where the value turns to a warning, and to an alarm. */
   bounds?: { warn?: number; alarm: number };
   width?: number;
@@ -115,7 +117,7 @@ export function bySeverity(panel: timeseries.PanelBuilder): timeseries.PanelBuil
 
 /** One number, as it is now. */
 export function figure(words: Words, query: Query): stat.PanelBuilder {
-  return new stat.PanelBuilder()
+  const panel = new stat.PanelBuilder()
     .title(words.title)
     .description(words.description)
     .datasource(DATASOURCE)
@@ -126,7 +128,8 @@ export function figure(words: Words, query: Query): stat.PanelBuilder {
     .graphMode(common.BigValueGraphMode.Area)
     .reduceOptions(new common.ReduceDataOptionsBuilder().calcs(['lastNotNull']))
     .span(words.width ?? 4)
-    .height(words.height ?? 4);
+    .height(words.height ?? 3);
+  return words.decimals === undefined ? panel : panel.decimals(words.decimals);
 }
 
 /** A row for each agent, which leads to its dashboard; the first query's value comes first and orders the rows. */

@@ -40,6 +40,9 @@ function shown(value: number | null | undefined, unit: string): string {
   }
 }
 
+const short = PAGE.span.to - PAGE.span.from < 1800;
+const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', ...(short ? { second: '2-digit' } : {}) });
+
 function element(kind: string, className: string, text = ''): HTMLElement {
   const made = document.createElement(kind);
   made.className = className;
@@ -55,7 +58,8 @@ function judged(value: number, steps: Drawn['steps']): string {
 
 function figure(panel: Drawn, into: HTMLElement): void {
   const value = panel.series[0]?.points.map(([, it]) => it).filter(Number.isFinite).at(-1);
-  const text = element('div', 'figure', shown(value, panel.unit));
+  const rounded = value === undefined || panel.decimals === undefined ? value : Number(value.toFixed(panel.decimals));
+  const text = element('div', 'figure', shown(rounded, panel.unit));
   text.style.color = value === undefined ? ink : judged(value, panel.steps);
   into.append(text);
 }
@@ -151,7 +155,7 @@ function graph(panel: Drawn, into: HTMLElement): void {
         x: { time: true, range: [PAGE.span.from, PAGE.span.to] },
         y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] },
       },
-      axes: [{ ...axis }, { ...axis, size: 70, values: (_, ticks) => ticks.map((tick) => shown(tick, panel.unit)) }],
+      axes: [{ ...axis, space: 90, values: (_, ticks) => ticks.map((tick) => clock.format(1000 * tick)) }, { ...axis, size: 70, values: (_, ticks) => ticks.map((tick) => shown(tick, panel.unit)) }],
       series: [
         {},
         ...order.map((at) => ({

@@ -33,7 +33,7 @@ header { margin: 0 4px 8px; } h1 { font-size: 18px; margin: 0; } header p { marg
 main { display: grid; grid-template-columns: repeat(24, 1fr); grid-auto-rows: 30px; gap: 6px; }
 section { background: var(--panel); border: 1px solid var(--line); border-radius: 3px; padding: 6px 8px; overflow: hidden; min-width: 0; box-sizing: border-box; }
 h2 { font-size: 14px; margin: 4px; align-self: center; } h3 { font-size: 13px; font-weight: 600; margin: 0 0 4px; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
-.figure { font-size: 30px; text-align: center; margin-top: 18px; } .nothing { text-align: center; opacity: .6; margin-top: 24px; }
+.figure { font-size: 30px; text-align: center; margin-top: 6px; } .nothing { text-align: center; opacity: .6; margin-top: 24px; }
 .legend { display: flex; flex-wrap: wrap; gap: 0 12px; font-size: 11px; max-height: 32px; overflow: hidden; }
 .legend span::before { content: ""; display: inline-block; width: 12px; height: 3px; margin-right: 5px; vertical-align: middle; background: var(--color); }
 table { width: 100%; border-collapse: collapse; font-size: 12px; } td, th { text-align: left; padding: 4px 6px; border-bottom: 1px solid var(--line); } .number { text-align: right; }

@@ -19,6 +19,7 @@ interface Panel {
   fieldConfig?: {
     defaults: {
       unit?: string;
+      decimals?: number;
       thresholds?: { steps: { value: number | null; color: string }[] };
       custom?: { drawStyle?: string };
     };
@@ -34,6 +35,7 @@ export interface Drawn {
   title: string;
   place: Panel['gridPos'];
   unit: string;
+  decimals?: number | undefined;
   steps: { value: number | null; color: string }[];
   isBars: boolean;
   series: { name: string; color?: string; points: Series['points'] }[];
@@ -93,6 +95,7 @@ async function drawn(panel: Panel, prometheus: Prometheus, span: Span, words: (t
     title: words(panel.title),
     place: panel.gridPos,
     unit: defaults.unit ?? 'short',
+    decimals: defaults.decimals,
     steps: defaults.thresholds?.steps ?? [],
     isBars,
     series: isTable ? [] : series,

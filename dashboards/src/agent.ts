@@ -2,7 +2,7 @@
 
 import { UID, alertsOf, bars, board, choice, figure, lines, note } from './parts.js';
 
-const THIS = 'tenant="$tenant", agent="$agent"';
+const THIS = 'tenant=~"$tenant", agent="$agent"';
 
 const EVIDENCE = `Alerts with their evidence, steps and recommendation stand in the alert log. Of this agent:
 
@@ -19,8 +19,9 @@ export const agent = board(
   'One agent: how it stands, and what it does against what it usually does.',
   alertsOf('Alerts of this agent', `sum by (agent) (increase(driftline_agent_alerts_total{${THIS}}[1m])) > 0`),
   [
-    choice('tenant', 'label_values(driftline_agent_risk{agent!="other"}, tenant)'),
-    choice('agent', 'label_values(driftline_agent_risk{tenant="$tenant", agent!="other"}, agent)'),
+    // All of them, unless one is chosen: where there is but one, it has no name.
+    choice('tenant', 'label_values(driftline_agent_risk{agent!="other"}, tenant)').includeAll(true).allValue('.*'),
+    choice('agent', 'label_values(driftline_agent_risk{tenant=~"$tenant", agent!="other"}, agent)'),
   ],
   [
     [

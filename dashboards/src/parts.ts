@@ -19,10 +19,11 @@ export const UID = {
   detection: 'driftline-detection',
 } as const;
 
-/** Leads to an agent's dashboard; to be used where a panel's series are labelled by tenant and agent. */
-const TO_AGENT =
-  `/d/${UID.agent}?var-datasource=\${datasource}&var-tenant=\${__field.labels.tenant}` +
-  '&var-agent=${__field.labels.agent}&${__url_time_range}';
+/**
+ * Leads to the dashboard of an agent. Its tenant is not passed on: Grafana leaves the name of a label that a series lacks as it
+ * stands, and where there is one tenant, series lack it.
+ */
+const toAgent = (agent: string) => `/d/${UID.agent}?var-datasource=\${datasource}&var-agent=${agent}&\${__url_time_range}`;
 
 /** Colours of severities, and of what is good and bad. */
 export const COLOR = {
@@ -136,13 +137,7 @@ export function figure(words: Words, query: Query): stat.PanelBuilder {
 export function agents(words: Words, columns: Record<string, string>): table.PanelBuilder {
   const named = Object.entries(columns).map(([name, expr], at) => ({ name, expr, value: `Value #${'ABCDEF'[at]}` }));
   const renameByName = Object.fromEntries(named.map(({ name, value }) => [value, name]));
-  const link = {
-    title: 'What this agent does',
-    url: TO_AGENT.replace('${__field.labels.tenant}', '${__data.fields.tenant}').replace(
-      '${__field.labels.agent}',
-      '${__data.fields.agent}',
-    ),
-  };
+  const link = { title: 'What this agent does', url: toAgent('${__data.fields.agent}') };
   return new table.PanelBuilder()
     .title(words.title)
     .description(words.description)
@@ -165,7 +160,7 @@ export function agents(words: Words, columns: Record<string, string>): table.Pan
 
 /** Has the series of a panel lead to the dashboard of their agent. */
 export function leadingToAgent(panel: timeseries.PanelBuilder): timeseries.PanelBuilder {
-  return panel.dataLinks([new dashboard.DashboardLinkBuilder('What this agent does').url(TO_AGENT)]);
+  return panel.dataLinks([new dashboard.DashboardLinkBuilder('What this agent does').url(toAgent('${__field.labels.agent}'))]);
 }
 
 /** Words, in Markdown. */

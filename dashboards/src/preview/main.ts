@@ -60,9 +60,9 @@ const [worst] = await asking.instant(
   'topk(1, increase(driftline_agent_alerts_total{agent!="other"}[$__range]) + on (tenant, agent) driftline_agent_risk / 1000)',
   span,
 );
-const { tenant = '', agent = '' } = worst?.labels ?? {};
-const prometheus = new Prometheus(values.prometheus, Number(values.scrape), { tenant, agent });
-const words = (text: string) => text.replaceAll('$agent', agent).replaceAll('$tenant', tenant);
+const { agent = '' } = worst?.labels ?? {};
+const prometheus = new Prometheus(values.prometheus, Number(values.scrape), { tenant: '.*', agent });
+const words = (text: string) => text.replaceAll('$agent', agent);
 
 const out = resolve(values.out);
 mkdirSync(out, { recursive: true });

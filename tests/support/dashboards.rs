@@ -13,16 +13,8 @@ pub struct Panel {
     pub title: String,
     /// What it tells people.
     pub description: String,
-    /// Its queries, with Grafana's variables in them.
-    pub queries: Vec<Query>,
-}
-
-/// A query of Prometheus.
-pub struct Query {
-    /// In PromQL.
-    pub expr: String,
-    /// Whether only its value of now is asked for.
-    pub instant: bool,
+    /// Its queries in PromQL, with Grafana's variables in them.
+    pub queries: Vec<String>,
 }
 
 /// A recording or an alerting rule.
@@ -53,24 +45,20 @@ fn boards() -> Vec<(String, Value)> {
     boards
 }
 
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
 /// All panels that show something.
 pub fn panels() -> Vec<Panel> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut panels = Vec::new();
     for (board, json) in boards() {
         let shown = json["panels"].as_array().unwrap().iter().filter(|panel| panel["type"] != "row");
-        panels.extend(shown.map(|panel| {
-            Panel {
-                board: board.clone(),
-                title: text(&panel["title"]),
-                description: text(&panel["description"]),
-                queries: panel["targets"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .map(|query| Query { expr: text(&query["expr"]), instant: query["instant"] == true })
-                    .collect(),
-            }
+        panels.extend(shown.map(|panel| Panel {
+            board: board.clone(),
+            title: text(&panel["title"]),
+            description: text(&panel["description"]),
+            queries: panel["targets"].as_array().into_iter().flatten().map(|query| text(&query["expr"])).collect(),
         }));
     }
     panels
@@ -82,9 +70,9 @@ pub fn annotations() -> Vec<Panel> {
     for (board, json) in boards() {
         annotations.extend(json["annotations"]["list"].as_array().unwrap().iter().map(|annotation| Panel {
             board: board.clone(),
-            title: annotation["name"].as_str().unwrap().to_owned(),
+            title: text(&annotation["name"]),
             description: String::new(),
-            queries: vec![Query { expr: annotation["expr"].as_str().unwrap().to_owned(), instant: false }],
+            queries: vec![text(&annotation["expr"])],
         }));
     }
     annotations

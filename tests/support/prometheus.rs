@@ -14,6 +14,8 @@ use crate::dashboards::repository;
 
 /// Nothing here takes so long unless it is stuck.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Starts, before it is said that none succeeds.
+const ATTEMPTS: u32 = 5;
 /// An answer over a few minutes of a few hundred series.
 const ANSWER: Duration = Duration::from_secs(30);
 
@@ -66,7 +68,17 @@ impl Prometheus {
             rules.display()
         );
         fs::write(&config, text).unwrap();
-        // The system gives no port twice in a row.
+        // Another may have taken the port before Prometheus does.
+        for _ in 0..ATTEMPTS {
+            let mut prometheus = Self::launch(folder, &config);
+            if prometheus.looks() {
+                return prometheus;
+            }
+        }
+        panic!("prometheus ends as soon as it is started");
+    }
+
+    fn launch(folder: &Path, config: &Path) -> Self {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
         let child = Command::new("prometheus")
@@ -77,9 +89,20 @@ impl Prometheus {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let mut prometheus = Self { child, address, started: now() };
-        prometheus.wait("a first scrape", |it| it.value("up").unwrap_or(0.0) > 0.0);
-        prometheus
+        Self { child, address, started: now() }
+    }
+
+    /// Waits until it has looked at its target; whether it has, or has ended.
+    fn looks(&mut self) -> bool {
+        let started = Instant::now();
+        while self.value("up").unwrap_or(0.0) == 0.0 {
+            if self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            assert!(started.elapsed() < PATIENCE, "prometheus cannot look at its target");
+            std::thread::park_timeout(Duration::from_millis(200));
+        }
+        true
     }
 
     /// Asks until it holds.
@@ -101,7 +124,8 @@ impl Prometheus {
         self.ask("query", &[("query", expr)])
     }
 
-    /// The series that a query has given since the server started.
+    /// The series that a query has given since the server started: a machine that was too busy to answer for a moment is
+    /// not missed in them.
     ///
     /// # Errors
     ///
@@ -149,11 +173,7 @@ impl Prometheus {
 pub fn has_numbers(series: &[Value]) -> bool {
     let is_number =
         |sample: &Value| sample[1].as_str().and_then(|it| it.parse::<f64>().ok()).is_some_and(f64::is_finite);
-    let samples = |series: &Value| match series["values"].as_array() {
-        Some(samples) => samples.iter().any(is_number),
-        None => is_number(&series["value"]),
-    };
-    series.iter().any(samples)
+    series.iter().flat_map(|series| series["values"].as_array().unwrap()).any(is_number)
 }
 
 fn encoded(text: &str) -> String {

@@ -12,18 +12,26 @@
 //! assert!(metrics.render().contains("driftline_dead_letters_total{reason=\"not_json\"} 1"));
 //! ```
 
+mod p_values;
 mod register;
 mod top_agents;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use driftline_core::{Outcome, Severity};
+use driftline_detectors::DETECTORS;
 use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, TextEncoder};
 
+pub use p_values::PValueTally;
 pub use register::{Description, Kind};
 pub use top_agents::{OTHER, Standing, TopAgents};
 
+use p_values::PValues;
 use register::Register;
+
+/// What [`driftline_core::DecodeError::reason`] says.
+const DEAD_LETTERS: [&str; 8] =
+    ["empty", "too_long", "too_deep", "string_too_long", "not_utf8", "not_json", "not_event", "format"];
 
 /// All metrics. Handles are cheap to use from any thread; those without labels are fields, the others methods, so that
 /// no call can get its labels wrong.
@@ -48,10 +56,18 @@ pub struct Metrics {
     pub unknown_fields: IntCounter,
     /// Sessions that were judged.
     pub sessions_judged: IntCounter,
+    /// Of these, kept out of the baselines, because they were alerted on.
+    pub sessions_quarantined: IntCounter,
+    /// The probability that an honest session is alerted on.
+    pub alert_level: Gauge,
     /// Agents whose state is held, in memory or not.
     pub agents: IntGauge,
     /// Agents whose state is in memory.
     pub agents_in_memory: IntGauge,
+    /// Of the agents in memory, those that little was learned of yet.
+    pub agents_warming_up: IntGauge,
+    /// Bytes that the agents in memory take, about.
+    pub state_bytes: IntGauge,
     /// Agents that went out of memory to the local store.
     pub evicted: IntCounter,
     /// Agents that came back from the local store.
@@ -66,6 +82,8 @@ pub struct Metrics {
     pub scoring: Histogram,
     /// Seconds that a commit takes.
     pub commit: Histogram,
+    /// 1 where `/readyz` says that the process does its work.
+    pub ready: IntGauge,
     /// 1 while a commit is under way.
     pub commit_under_way: IntGauge,
     /// Agents whose state was read back.
@@ -86,6 +104,7 @@ pub struct Metrics {
     alerts: IntCounterVec,
     control_records: IntCounterVec,
     lag: IntGaugeVec,
+    p_values: PValues,
     sink_alerts: IntCounterVec,
     sink_pending: IntGaugeVec,
     top_agents: Mutex<TopAgents>,
@@ -121,15 +140,27 @@ impl Metrics {
             unknown_fields: r
                 .counter("unknown_fields_total", "Top-level fields of events that the contract does not know."),
             sessions_judged: r.counter("sessions_judged_total", "Sessions that were judged."),
+            sessions_quarantined: r.counter(
+                "sessions_quarantined_total",
+                "Of the sessions that were judged, those that were kept out of the baselines.",
+            ),
+            alert_level: r.level("alert_level", "The probability that an honest session is alerted on, as configured."),
             agents: r.gauge("agents", "Agents whose state is held, in memory or not."),
             agents_in_memory: r.gauge("agents_in_memory", "Agents whose state is in memory."),
+            agents_warming_up: r.gauge(
+                "agents_warming_up",
+                "Of the agents in memory, those that fewer than 20 sessions were learned of; counted once a minute.",
+            ),
+            state_bytes: r
+                .gauge("state_bytes", "Bytes that the agents in memory take, about; counted once a minute."),
             evicted: r.counter("evicted_agents_total", "Agents that went out of memory to the local store."),
             fetched: r.counter("fetched_agents_total", "Agents that came back from the local store."),
-            watermark: r.seconds("watermark_timestamp_seconds", "The watermark, in Unix seconds."),
+            watermark: r.level("watermark_timestamp_seconds", "The watermark, in Unix seconds."),
             event_time_delay: r
-                .seconds("event_time_delay_seconds", "How far the newest event time lies behind the machine's clock."),
+                .level("event_time_delay_seconds", "How far the newest event time lies behind the machine's clock."),
             epoch: r.gauge("epoch", "The last epoch that was closed."),
             scoring: r.histogram("scoring_duration_seconds", "From a batch's arrival until all of it is scored."),
+            ready: r.gauge("ready", "1 where `/readyz` says that the process does its work, else 0."),
             commit_under_way: r.gauge("commit_under_way", "1 while a commit is under way."),
             restored: r.counter("restored_agents_total", "Agents whose state was read back from the state topic."),
             restored_records: r.counter(
@@ -172,6 +203,7 @@ impl Metrics {
                 "Records between the position and the end of the partition.",
                 &["topic", "partition"],
             ),
+            p_values: PValues::new(&mut r),
             sink_alerts: r.counters(
                 "sink_alerts_total",
                 "Alerts by what became of them on the way to a sink, and tries that failed.",
@@ -185,7 +217,23 @@ impl Metrics {
         for outcome in [Outcome::Success, Outcome::Denied, Outcome::Error] {
             metrics.events(outcome);
         }
+        for (detector, severity) in DETECTORS.iter().flat_map(|it| Severity::ALL.map(|severity| (it.name(), severity)))
+        {
+            metrics.findings(detector, severity);
+            metrics.alerts(detector, severity);
+        }
+        for reason in DEAD_LETTERS {
+            metrics.dead_letters(reason);
+        }
+        for condition in ["start", "commit"] {
+            metrics.outages(condition);
+        }
         metrics
+    }
+
+    /// Counts p-values, those of a batch at a time.
+    pub fn p_values(&self) -> PValueTally {
+        self.p_values.tally()
     }
 
     /// Scored events whose act ended so.

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use driftline_ingest::kafka::{Admin, ClientSettings, OutRecord, Producer, TopicSpec, partition_of};
 use driftline_simulate::{Config, SessionLabel, Simulation};
 
 use super::CommandError;
+use crate::config::Rate;
 use crate::progress::Progress;
 
 /// `driftline simulate`.
@@ -32,6 +34,9 @@ pub struct Args {
     /// Organisations that the agents belong to.
     #[arg(long, default_value_t = 1)]
     tenants: u64,
+    /// How many to write in a time, `500/second`, as a fleet at work would; as fast as it goes where this is left out.
+    #[arg(long)]
+    rate: Option<Rate>,
     /// Where to write the labels, a line a session.
     #[arg(long)]
     labels: Option<PathBuf>,
@@ -80,7 +85,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
             let partitions = admin.partitions(topic)?.unwrap_or(args.partitions);
             let mut producer = Producer::new(&settings)?;
             let topic: std::sync::Arc<str> = topic.as_str().into();
-            pour(&mut simulation, labels.as_mut(), args.events, |key, record| {
+            pour(&mut simulation, labels.as_mut(), args, |key, record| {
                 let partition = partition_of(key.as_bytes(), partitions);
                 Ok(producer
                     .send(&OutRecord { partition: Some(partition), ..OutRecord::new(topic.clone(), key, record) })?)
@@ -88,13 +93,14 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
             producer.flush()?;
         }
         _ if args.out == Path::new("-") => {
-            let mut out = BufWriter::with_capacity(1 << 20, out);
-            pour(&mut simulation, labels.as_mut(), args.events, |_, record| write_line(&mut out, record))?;
+            // What comes at a pace is waited for by whoever reads.
+            let mut out = BufWriter::with_capacity(args.rate.map_or(1 << 20, |_| 0), out);
+            pour(&mut simulation, labels.as_mut(), args, |_, record| write_line(&mut out, record))?;
             out.flush()?;
         }
         _ => {
             let mut file = create(&args.out)?;
-            pour(&mut simulation, labels.as_mut(), args.events, |_, record| write_line(&mut file, record))?;
+            pour(&mut simulation, labels.as_mut(), args, |_, record| write_line(&mut file, record))?;
             file.flush()?;
         }
     }
@@ -107,10 +113,11 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
 fn pour(
     simulation: &mut Simulation,
     mut labels: Option<&mut BufWriter<File>>,
-    events: u64,
+    args: &Args,
     mut send: impl FnMut(&str, &[u8]) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
-    let progress = Progress::events(events);
+    let progress = Progress::events(args.events);
+    let mut due = Instant::now();
     let mut record = Vec::new();
     while let Some(written) = simulation.write_next(&mut record) {
         send(written.key, &record)?;
@@ -118,6 +125,11 @@ fn pour(
             write_label(labels, &label)?;
         }
         progress.add(1);
+        if let Some(rate) = args.rate {
+            due += rate.interval();
+            // Nothing is ever sent: a way to wait that needs no sleep.
+            let _ = crossbeam_channel::never::<()>().recv_deadline(due);
+        }
     }
     if let Some(labels) = labels {
         for label in simulation.unfinished() {

@@ -2,8 +2,8 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    exponential_buckets,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, exponential_buckets,
 };
 
 /// What a metric does over time.
@@ -55,7 +55,7 @@ impl Register {
     }
 
     /// A gauge that is no whole number.
-    pub fn seconds(&mut self, name: &str, help: &str) -> Gauge {
+    pub fn level(&mut self, name: &str, help: &str) -> Gauge {
         self.add(Kind::Gauge, Gauge::with_opts(opts(name, help)))
     }
 
@@ -69,6 +69,12 @@ impl Register {
         let metric = exponential_buckets(0.0005, 2.0, 15)
             .and_then(|buckets| Histogram::with_opts(HistogramOpts::from(opts(name, help)).buckets(buckets)));
         self.add(Kind::Histogram, metric)
+    }
+
+    /// Histograms of what is no duration, with the upper bounds of their buckets.
+    pub fn histograms(&mut self, name: &str, help: &str, labels: &[&str], bounds: &[f64]) -> HistogramVec {
+        let options = HistogramOpts::from(opts(name, help)).buckets(bounds.to_vec());
+        self.add(Kind::Histogram, HistogramVec::new(options, labels))
     }
 
     fn add<M: Collector + Clone + 'static>(&mut self, kind: Kind, metric: prometheus::Result<M>) -> M {

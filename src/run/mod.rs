@@ -26,6 +26,7 @@ mod scorer;
 mod service;
 mod shared;
 mod sinks;
+mod size;
 mod takeover;
 mod watchdog;
 

@@ -12,6 +12,7 @@ use driftline_ingest::kafka::{Keyed, OutRecord};
 use driftline_ingest::{PartitionBatch, Record, Streak, TopicPartition, forward};
 
 use super::Work;
+use super::size::Size;
 use crate::intake::{self, Counts, Rules};
 use crate::metrics::{Metrics, OTHER, Standing};
 
@@ -71,6 +72,8 @@ pub struct Owner {
     pub moved: Traffic,
     /// How the agents stand that were heard of since this was last taken.
     pub standings: HashMap<u64, (String, String, Standing)>,
+    /// How much the engine held when it was last counted.
+    pub size: Size,
     partition: i32,
     /// Undecodable records in a row.
     streak: Streak,
@@ -88,6 +91,7 @@ impl Owner {
             counted: Counters::default(),
             moved: Traffic::default(),
             standings: HashMap::new(),
+            size: Size::default(),
             partition,
             streak: Streak::new(patience),
             stopped: BTreeSet::new(),
@@ -104,6 +108,7 @@ impl Owner {
         let mut taken = Taken::default();
         let Taken { work, counts, outcomes, .. } = &mut taken;
         let (mut dead, mut forwarded, mut broken) = (Vec::new(), Vec::new(), None);
+        let p_values = reading.metrics.p_values();
         let source = reading.placement.filter(|placement| *batch.partition.topic == *placement.topic);
         for i in 0..batch.records.len() {
             let record = batch.records.get(i);
@@ -127,6 +132,9 @@ impl Owner {
                     self.highest = self.highest.max(event.time);
                     let scored = self.engine.observe(event);
                     outcomes[event.outcome as usize] += 1;
+                    if !scored.repeated {
+                        p_values.observe(&scored.p);
+                    }
                     note(&mut self.standings, event, scored.risk);
                 },
                 &mut |letter| {

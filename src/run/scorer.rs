@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use driftline_core::{Alert, Applied, Outcome, Timestamp, key};
 use driftline_detectors::state::StateRecord;
-use driftline_detectors::{Conductor, Engine, OutOfOrder};
+use driftline_detectors::{Conductor, Engine, OutOfOrder, decision};
 use driftline_ingest::failpoints::{Step, reach};
 use driftline_ingest::kafka::{
     Admin, ClientSettings, GroupSettings, KafkaSource, Keyed, Membership, OutRecord, TopicSpec,
@@ -27,6 +27,7 @@ use super::owner::{Owner, Placement, Reading, Taken};
 use super::service::Service;
 use super::shared::{SharedTopic, Table, Told};
 use super::sinks::Sinks;
+use super::size::Size;
 use super::takeover::{self, Ready, Takeovers};
 use crate::commands::CommandError;
 use crate::config::{Key, Source as SourceConfig};
@@ -519,6 +520,7 @@ impl<'s> Scorer<'s> {
             metrics.reused_ids.inc_by(now.reused_ids - before.reused_ids);
             metrics.late.inc_by(now.late - before.late);
             metrics.sessions_judged.inc_by(now.sessions - before.sessions);
+            metrics.sessions_quarantined.inc_by(now.quarantined - before.quarantined);
             metrics.limit_hits("keys_per_agent").inc_by(now.keys_turned_away - before.keys_turned_away);
             metrics.limit_hits("agents_per_tenant").inc_by(now.agents_turned_away - before.agents_turned_away);
             metrics
@@ -531,6 +533,19 @@ impl<'s> Scorer<'s> {
             metrics.evicted.inc_by(now.evicted - before.evicted);
             metrics.fetched.inc_by(now.fetched - before.fetched);
         }
+        // One at a time, so that nothing waits for long.
+        let now = Instant::now();
+        if let Some(owner) = self.owners.values_mut().find(|owner| owner.size.is_due(now)) {
+            owner.size = Size::of(&owner.engine, now);
+        }
+        let (mut bytes, mut warming_up) = (0, 0);
+        for Owner { size, .. } in self.owners.values() {
+            bytes += size.bytes;
+            warming_up += size.warming_up;
+        }
+        metrics.state_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        metrics.agents_warming_up.set(i64::try_from(warming_up).unwrap_or(i64::MAX));
+        metrics.alert_level.set(decision::level(&self.conductor.world().settings));
         metrics.agents_in_memory.set(i64::try_from(self.resident()).unwrap_or(i64::MAX));
         let held: usize = self.owners.values().map(|owner| owner.engine.len()).sum();
         metrics.agents.set(i64::try_from(held).unwrap_or(i64::MAX));
@@ -582,7 +597,7 @@ impl<'s> Scorer<'s> {
                 top.record(&tenant, &agent, standing);
             }
         }
-        top.refresh(Instant::now(), held as u64);
+        top.refresh(now, held as u64);
     }
 }
 

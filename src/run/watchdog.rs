@@ -222,6 +222,7 @@ fn tell(
             lines.push(Line { condition, reason: reasons.first().cloned() });
         }
     }
+    metrics.ready.set(i64::from(readiness.is_ready()));
     match &found.hung {
         Some(reason) => liveness.degrade(HUNG, reason),
         None => liveness.restore(HUNG),
@@ -300,8 +301,9 @@ mod tests {
         let found = Found { stalled: reasons, hung: Some("hung".to_owned()) };
         tell(&found, &mut told, &metrics, &readiness, &liveness);
         assert_eq!(readiness.reasons(), [("stalled commit".to_owned(), "slow".to_owned())]);
-        assert_eq!((metrics.stalled("commit").get(), liveness.is_ready()), (1, false));
+        assert_eq!((metrics.stalled("commit").get(), liveness.is_ready(), metrics.ready.get()), (1, false, 0));
         tell(&Found::default(), &mut told, &metrics, &readiness, &liveness);
         assert_eq!((metrics.stalled("commit").get(), liveness.is_ready(), readiness.is_ready()), (0, true, true));
+        assert_eq!(metrics.ready.get(), 1);
     }
 }

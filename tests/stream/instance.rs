@@ -279,6 +279,11 @@ impl Instance {
         (Self { child, address }, std::thread::spawn(rest))
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// What it answers; nothing where it does not.
     pub fn get(&self, path: &str) -> String {
         get(&self.address, path).unwrap_or_default()

@@ -4,11 +4,16 @@
 
 mod brokers;
 mod crashes;
+#[path = "../support/dashboards.rs"]
+#[expect(dead_code, reason = "what is told people is compared in tests/dashboards.rs")]
+mod dashboards;
 mod failpoints;
 mod instance;
 mod load;
 mod outages;
 mod paused;
+#[path = "../support/prometheus.rs"]
+mod prometheus;
 mod rebalances;
 mod several;
 mod stopped;
@@ -16,6 +21,7 @@ mod table;
 mod takeover;
 mod tampering;
 mod watch;
+mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
 

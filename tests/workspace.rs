@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ("driftline-alerting", &["driftline-core"], &[]),
     ("driftline-simulate", &["driftline-core"], &[]),
     ("driftline-evaluate", &[], &[]),
+    ("driftline-jobs", &["driftline-core", "driftline-ingest", "driftline-baseline"], &[]),
     (
         "driftline",
         &[

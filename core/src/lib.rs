@@ -15,6 +15,7 @@
 
 mod action_event;
 mod alert;
+pub mod baseline;
 mod categories;
 mod control;
 mod decode;
@@ -24,6 +25,7 @@ mod hash;
 mod hours;
 mod identity;
 mod limits;
+pub mod observation;
 mod position;
 mod text;
 mod time;
@@ -43,7 +45,7 @@ pub use event::{
     Access, Action, ActionKind, Agent, Approval, Credential, Delegation, Event, Grant, Network, Outcome, Permission,
     Principal, PrincipalKind, Resource, Sensitivity, Session, Task, Usage, Verified,
 };
-pub use hash::{key, mention, record_hash, record_id};
+pub use hash::{key, mention, pair_key, record_hash, record_id};
 pub use hours::HourCounts;
 pub use identity::{
     Capability, CredentialGrant, DataAccess, DocumentError, ExpectedAttestation, HumanOversight, IdentityDocument,

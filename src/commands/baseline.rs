@@ -29,8 +29,8 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     let error = become_program(Command::new(&program).args(&args.arguments));
     Err(match error.kind() {
         std::io::ErrorKind::NotFound => CommandError::Usage(format!(
-            "{JOBS} is neither beside this program nor on the PATH. It is built by itself, since that takes a quarter of an \
-             hour:\n    cargo build --release -p driftline-jobs --features datafusion"
+            "{JOBS} is neither beside this program nor on the PATH. It is built by itself, since that takes about twenty \
+             minutes:\n    cargo build --release -p driftline-jobs --features datafusion"
         )),
         _ => CommandError::Failed(format!("cannot start {}: {error}", program.display())),
     })

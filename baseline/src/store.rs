@@ -290,7 +290,7 @@ mod tests {
         let second = store.publish([entry("a", 5)], at(2)).unwrap();
         assert_eq!((first.agents, first.sessions, first.events), (2, 3, 12));
         assert_eq!(store.find("current").unwrap(), second);
-        assert_eq!(store.find(&first.version[..6]).unwrap(), first);
+        assert_eq!(store.find(first.version.get(..6).unwrap()).unwrap(), first);
         assert_eq!(store.list().unwrap(), [second, first.clone()]);
         assert_eq!(store.read(&first.version).unwrap(), [entry("a", 2), entry("b", 1)]);
     }
@@ -347,7 +347,7 @@ mod tests {
         let published = store.publish([entry("a", 1)], at(1)).unwrap();
         let forged = [b"PAR1".to_vec(), Vec::new()];
         let content = hash(&forged);
-        let manifest = Manifest { version: content[..DIGITS].to_owned(), content, ..published };
+        let manifest = Manifest { version: content.get(..DIGITS).unwrap().to_owned(), content, ..published };
         store.put(manifest.clone(), &forged).unwrap();
         let error = store.read(&manifest.version).unwrap_err();
         assert!(matches!(error, StoreError::Tables { .. }), "{error}");

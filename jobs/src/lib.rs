@@ -1,4 +1,4 @@
-//! Driftline's jobs over history, on DataFusion: baselines from months of events ([`build`]).
+//! Driftline's jobs over history, on DataFusion: baselines from months of events (`build`).
 //!
 //! ```text
 //! files ─► our own decoder ─► Arrow ─► by session: session_log(act) ─► by agent and version: baseline(log) ─► store

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use driftline_baseline::{Entry, Store};
 use driftline_core::baseline::{Baseline, Size};
 use driftline_core::observation::Dimension;
-use driftline_core::terminal;
+use driftline_core::{terminal, truncate};
 use serde_json::{Value, json};
 
 use crate::JobError;
@@ -154,13 +154,7 @@ fn as_text(
         writeln!(out, "\n{heading}: share of sessions ({of_all})")?;
         for count in counts.top(top) {
             let share = f64::from(count.sessions) / baseline.sessions.max(1) as f64;
-            writeln!(
-                out,
-                "  {} {:5.1} %  {}",
-                bar(share, 20),
-                100.0 * share,
-                driftline_core::truncate(&terminal(&count.name).to_string(), 80)
-            )?;
+            writeln!(out, "  {} {:5.1} %  {}", bar(share, 20), 100.0 * share, truncate(&terminal(&count.name), 80))?;
         }
     }
     rhythm(out, baseline)?;

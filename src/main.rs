@@ -23,6 +23,9 @@ enum Command {
     Run(commands::run::Args),
     /// The same engine over history, as fast as it goes.
     Replay(commands::replay::Args),
+    /// What agents do, from their history: build, show, list, diff, rollback.
+    #[command(disable_help_flag = true)]
+    Baseline(commands::baseline::Args),
     /// How well the detectors tell attacks from honest sessions, by labelled events.
     Evaluate(commands::evaluate::Args),
     /// Labelled synthetic events, to a file, to standard output or into Kafka.
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
             drop(out);
             return done(commands::replay::run(args, &mut std::io::stderr()));
         }
+        Command::Baseline(args) => commands::baseline::run(args),
         Command::Evaluate(args) => commands::evaluate::run(args, &mut out),
         Command::Simulate(args) => commands::simulate::run(args, &mut out),
         Command::Check(args) => commands::check::run(args, &mut out),

@@ -16,8 +16,8 @@ pub enum StoreError {
         /// What the system says.
         error: io::Error,
     },
-    /// A name that is neither `latest` nor a version of this store.
-    #[error("{store}: there is no version `{name}`; give `latest` or one of: {known}", name = driftline_core::terminal(.name))]
+    /// A name that is neither `current` nor a version of this store.
+    #[error("{store}: there is no version `{name}`; give `current` or one of: {known}", name = driftline_core::terminal(.name))]
     Unknown {
         /// The store.
         store: PathBuf,
@@ -44,18 +44,24 @@ pub enum StoreError {
         /// The hash of what was published.
         expected: String,
     },
-    /// A line that is no baseline.
-    #[error("{path}:{line}: not a baseline: {problem}")]
-    Line {
-        /// The file.
+    /// Tables that cannot be written, or are not those of baselines.
+    #[error("{path}: not the tables of baselines: {problem}; publish them again")]
+    Tables {
+        /// The version's folder.
         path: PathBuf,
-        /// The line, from 1.
-        line: usize,
         /// What is wrong.
         problem: String,
     },
-    /// Two baselines of one agent were given to be published.
-    #[error("agent `{agent}` of tenant `{tenant}` comes twice: merge its baselines first", agent = driftline_core::terminal(.agent), tenant = driftline_core::terminal(.tenant))]
+    /// There is no version to go back to.
+    #[error("{store}: no version was published before {current}")]
+    Oldest {
+        /// The store.
+        store: PathBuf,
+        /// The version in force.
+        current: String,
+    },
+    /// Baselines were given that do not ascend by tenant, agent and version, or come twice.
+    #[error("agent `{agent}` of tenant `{tenant}` comes twice, or out of order: merge its baselines first", agent = driftline_core::terminal(.agent), tenant = driftline_core::terminal(.tenant))]
     Twice {
         /// The tenant.
         tenant: String,

@@ -1,29 +1,39 @@
-//! The store of published baselines: what agents were found to do by a run over history, kept as versions that never
-//! change, so that a later run can begin with them and name what it began with.
+//! The store of published baselines: what agents were found to do over history, kept as versions that never change, so
+//! that a later run can begin with them and name what it began with.
 //!
-//! A version is a folder `STORE/VERSION` with two files: `baselines.ndjson`, a line an agent ([`Baseline`]), and
-//! `manifest.json` ([`Manifest`]). It is named after its content, so that publishing the same twice gives one version.
+//! A version is a folder `STORE/VERSION` of three files: `agents.parquet`, a row for each version of each agent;
+//! `counts.parquet`, a row for each thing that was counted of it; and `manifest.json` ([`Manifest`]). It is named after
+//! its content, so that publishing the same twice gives one version. `STORE/current` names the version in force.
 //!
 //! ```
-//! use driftline_baseline::{Baseline, Store};
-//! use driftline_core::Timestamp;
+//! use driftline_baseline::{About, Entry, Store};
+//! use driftline_core::baseline::{Act, Baseline, SessionLog};
+//! use driftline_core::{Event, Limits};
 //!
 //! # let folder = tempfile::tempdir()?;
 //! # let folder = folder.path();
-//! let mut baseline = Baseline { tenant: "acme".to_owned(), agent: "support".to_owned(), ..Baseline::default() };
-//! baseline.tools.learn(7, 3);
+//! let record = br#"{"time": 0, "agent": {"id": "support"}, "action": {"name": "look"}}"#;
+//! let mut log = SessionLog::default();
+//! log.push(&Act::of(&Event::decode(record, &Limits::default())?, 0));
+//! let mut baseline = Baseline::new(1024);
+//! log.lessons(|lesson| baseline.learn(lesson));
+//! let entry = Entry { tenant: "acme".into(), agent: "support".into(), version: "1.0".into(), baseline };
+//!
 //! let store = Store::new(folder);
-//! let published = store.publish(vec![baseline.clone()], "2026-03-02T00:00:00Z".parse::<Timestamp>()?, "history/*.ndjson")?;
-//! let manifest = store.find("latest")?;
-//! assert_eq!(manifest, published);
-//! assert_eq!(store.read(&manifest.version)?, [baseline]);
+//! let published = store.publish(std::iter::once(entry.clone()), About::default())?;
+//! assert_eq!(store.find("current")?, published);
+//! assert_eq!(store.read(&published.version)?, [entry]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod baseline;
+mod diff;
 mod error;
+mod manifest;
 mod store;
+mod tables;
 
-pub use baseline::Baseline;
+pub use diff::{Change, Difference, Kind};
 pub use error::StoreError;
-pub use store::{Manifest, Store};
+pub use manifest::{About, Manifest};
+pub use store::Store;
+pub use tables::Entry;

@@ -4,40 +4,17 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use driftline_core::{Timestamp, record_hash};
-use serde::{Deserialize, Serialize};
+use bytes::Bytes;
+use driftline_core::record_hash;
 
-use crate::{Baseline, StoreError};
+use crate::{About, Entry, Manifest, StoreError, tables};
 
 const MANIFEST: &str = "manifest.json";
-const BASELINES: &str = "baselines.ndjson";
+const TABLES: [&str; 2] = ["agents.parquet", "counts.parquet"];
+/// Names the version in force.
+const CURRENT: &str = "current";
 /// Hexadecimal digits of the content's hash that name a version.
 const DIGITS: usize = 16;
-
-/// What a version holds, and where it comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// [`Manifest::SCHEMA`].
-    pub schema: String,
-    /// The version: the first 16 hexadecimal digits of `content`.
-    pub version: String,
-    /// The 128-bit XXH3 of `baselines.ndjson`, in hexadecimal. It tells damage, not malice: who may write to the store
-    /// is up to the file system.
-    pub content: String,
-    /// When it was first published.
-    pub created_at: Timestamp,
-    /// What it was learned from, in the publisher's words.
-    pub source: String,
-    /// Agents that have a baseline.
-    pub agents: u64,
-    /// Their events.
-    pub events: u64,
-}
-
-impl Manifest {
-    /// The value of [`Manifest::schema`].
-    pub const SCHEMA: &'static str = "driftline.baseline-manifest/1";
-}
 
 /// A folder of published baselines.
 #[derive(Debug, Clone)]
@@ -51,36 +28,53 @@ impl Store {
         Self { root: root.into() }
     }
 
-    /// Publishes baselines, in whatever order they come. Readers see the version whole or not at all. Where the same
-    /// content is published already, that version stays as it is and its manifest is returned.
+    /// Publishes baselines, which come in order of tenant, agent and version, and puts them in force. Readers see the version
+    /// whole or not at all. Where the same content is published already, that version stays as it is, is in force again, and
+    /// its manifest is returned.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Twice`] where an agent comes twice, [`StoreError::Io`] where nothing can be written.
-    pub fn publish(
-        &self,
-        mut baselines: Vec<Baseline>,
-        created_at: Timestamp,
-        source: &str,
-    ) -> Result<Manifest, StoreError> {
-        baselines.sort_unstable_by(|a, b| (&a.tenant, &a.agent).cmp(&(&b.tenant, &b.agent)));
-        if let Some(twice) =
-            baselines.windows(2).find(|two| two[0].tenant == two[1].tenant && two[0].agent == two[1].agent)
-        {
-            return Err(StoreError::Twice { tenant: twice[0].tenant.clone(), agent: twice[0].agent.clone() });
-        }
-        let content = lines(&baselines).map_err(io_error("write", &self.root.join(BASELINES)))?;
-        let hash = hash(&content);
-        let manifest = Manifest {
+    /// [`StoreError::Twice`] where an agent's version comes twice or out of order, [`StoreError::Io`] where nothing can be
+    /// written.
+    pub fn publish(&self, entries: impl IntoIterator<Item = Entry>, about: About) -> Result<Manifest, StoreError> {
+        let bad = |error: parquet::errors::ParquetError| self.not_tables(&self.root, error.to_string());
+        let mut manifest = Manifest {
             schema: Manifest::SCHEMA.to_owned(),
-            version: version_of(&hash).to_owned(),
-            content: hash,
-            created_at,
-            source: source.to_owned(),
-            agents: baselines.len() as u64,
-            events: baselines.iter().map(|baseline| baseline.events).fold(0, u64::saturating_add),
+            version: String::new(),
+            content: String::new(),
+            agents: 0,
+            versions: 0,
+            sessions: 0,
+            events: 0,
+            first: None,
+            last: None,
+            about,
         };
-        self.put(&manifest, &content)
+        let mut tables = tables::Writer::new();
+        let mut before: Option<(String, String, String)> = None;
+        for entry in entries {
+            let whose = (entry.tenant.clone(), entry.agent.clone(), entry.version.clone());
+            if before.as_ref().is_some_and(|before| *before >= whose) {
+                return Err(StoreError::Twice { tenant: whose.0, agent: whose.1 });
+            }
+            let same_agent = before.as_ref().is_some_and(|before| (&before.0, &before.1) == (&whose.0, &whose.1));
+            manifest.agents += u64::from(!same_agent);
+            manifest.versions += 1;
+            manifest.sessions += entry.baseline.sessions;
+            manifest.events += entry.baseline.events;
+            if let Some((first, last)) = entry.baseline.span() {
+                manifest.first = Some(manifest.first.map_or(first, |known| known.min(first)));
+                manifest.last = manifest.last.max(Some(last));
+            }
+            tables.push(&entry).map_err(bad)?;
+            before = Some(whose);
+        }
+        let tables = tables.finish().map_err(bad)?;
+        manifest.content = hash(&tables);
+        manifest.version = manifest.content.get(..DIGITS).unwrap_or(&manifest.content).to_owned();
+        let manifest = self.put(manifest, &tables)?;
+        self.set_current(&manifest.version)?;
+        Ok(manifest)
     }
 
     /// The manifests of all versions, the newest first.
@@ -103,11 +97,25 @@ impl Store {
                 manifests.push(self.manifest(version)?);
             }
         }
-        manifests.sort_unstable_by(|a, b| (b.created_at, &b.version).cmp(&(a.created_at, &a.version)));
+        manifests.sort_unstable_by(|a, b| (b.about.created_at, &b.version).cmp(&(a.about.created_at, &a.version)));
         Ok(manifests)
     }
 
-    /// The manifest of a version, or of the newest one for `latest`.
+    /// The name of the version in force; `None` before anything was published.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] where it cannot be read.
+    pub fn current(&self) -> Result<Option<String>, StoreError> {
+        let path = self.root.join(CURRENT);
+        match fs::read_to_string(&path) {
+            Ok(name) => Ok(Some(name.trim().to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io_error("read", &path)(error)),
+        }
+    }
+
+    /// The manifest of a version, by its name or the beginning of it, or of the one in force for `current`.
     ///
     /// # Errors
     ///
@@ -116,37 +124,70 @@ impl Store {
         let all = self.list()?;
         let known: Vec<_> = all.iter().map(|manifest| manifest.version.as_str()).collect();
         let unknown = StoreError::Unknown { store: self.root.clone(), name: name.to_owned(), known: known.join(", ") };
-        all.into_iter().find(|manifest| name == "latest" || manifest.version == name).ok_or(unknown)
+        let version = if name == CURRENT { self.current()?.unwrap_or_default() } else { name.to_owned() };
+        let mut found =
+            all.into_iter().filter(|manifest| !version.is_empty() && manifest.version.starts_with(&version));
+        match (found.next(), found.next()) {
+            (Some(manifest), None) => Ok(manifest),
+            _ => Err(unknown),
+        }
     }
 
-    /// The baselines of a version, ordered by tenant and agent.
+    /// Puts an earlier version in force: the one that is named, else the one that was published before the present one.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Damaged`] where they are not what was published, [`StoreError::Line`] where one is no baseline;
-    /// otherwise as [`Store::find`].
-    pub fn read(&self, version: &str) -> Result<Vec<Baseline>, StoreError> {
-        let manifest = self.find(version)?;
-        let path = self.root.join(&manifest.version).join(BASELINES);
-        let content = fs::read(&path).map_err(io_error("read", &path))?;
-        let found = hash(&content);
-        if found != manifest.content {
-            return Err(StoreError::Damaged { path, found, expected: manifest.content });
-        }
-        let lines = content.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-        let read = |(i, line)| {
-            Baseline::parse(line).map_err(|problem| StoreError::Line { path: path.clone(), line: i + 1, problem })
+    /// [`StoreError::Oldest`] where there is none before; otherwise as [`Store::find`].
+    pub fn roll_back(&self, to: Option<&str>) -> Result<Manifest, StoreError> {
+        let target = match to {
+            Some(name) => self.find(name)?,
+            None => {
+                let current = self.find(CURRENT)?;
+                let mut older = self.list()?.into_iter().skip_while(|manifest| manifest.version != current.version);
+                let oldest = StoreError::Oldest { store: self.root.clone(), current: current.version.clone() };
+                older.nth(1).ok_or(oldest)?
+            }
         };
-        lines.enumerate().map(read).collect()
+        self.set_current(&target.version)?;
+        Ok(target)
+    }
+
+    /// The baselines of a version, ordered by tenant, agent and version.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] where they are not what was published, [`StoreError::Tables`] where they cannot be read;
+    /// otherwise as [`Store::find`].
+    pub fn read(&self, version: &str) -> Result<Vec<Entry>, StoreError> {
+        let manifest = self.find(version)?;
+        let folder = self.root.join(&manifest.version);
+        let file = |name: &str| fs::read(folder.join(name)).map_err(io_error("read", &folder.join(name)));
+        let tables = [file(TABLES[0])?, file(TABLES[1])?];
+        let found = hash(&tables);
+        if found != manifest.content {
+            return Err(StoreError::Damaged { path: folder, found, expected: manifest.content });
+        }
+        tables::read(tables.map(Bytes::from)).map_err(|problem| self.not_tables(&folder, problem))
+    }
+
+    /// The folder of a version, which holds its tables.
+    pub fn folder(&self, manifest: &Manifest) -> PathBuf {
+        self.root.join(&manifest.version)
+    }
+
+    fn not_tables(&self, path: &Path, problem: String) -> StoreError {
+        StoreError::Tables { path: path.to_owned(), problem }
     }
 
     /// Writes a version beside its place, then moves it there.
-    fn put(&self, manifest: &Manifest, content: &[u8]) -> Result<Manifest, StoreError> {
+    fn put(&self, manifest: Manifest, tables: &[Vec<u8>; 2]) -> Result<Manifest, StoreError> {
         let failed = io_error("write", &self.root);
         fs::create_dir_all(&self.root).map_err(&failed)?;
         let staging = tempfile::Builder::new().prefix(".publishing-").tempdir_in(&self.root).map_err(&failed)?;
-        write(&staging.path().join(BASELINES), content)?;
-        let json = serde_json::to_vec_pretty(manifest).map_err(io::Error::from).map_err(&failed)?;
+        for (name, content) in TABLES.iter().zip(tables) {
+            write(&staging.path().join(name), content)?;
+        }
+        let json = serde_json::to_vec_pretty(&manifest).map_err(io::Error::from).map_err(&failed)?;
         write(&staging.path().join(MANIFEST), &json)?;
         let place = self.root.join(&manifest.version);
         match fs::rename(staging.path(), &place) {
@@ -154,12 +195,22 @@ impl Store {
                 // It has moved: there is nothing left to remove.
                 let _ = staging.keep();
                 File::open(&self.root).and_then(|root| root.sync_all()).map_err(&failed)?;
-                Ok(manifest.clone())
+                Ok(manifest)
             }
             // A folder that is not empty is not replaced: the same content is there already.
             Err(_) if place.join(MANIFEST).exists() => self.manifest(&manifest.version),
             Err(error) => Err(io_error("write", &place)(error)),
         }
+    }
+
+    /// Names the version in force, in one step.
+    fn set_current(&self, version: &str) -> Result<(), StoreError> {
+        let path = self.root.join(CURRENT);
+        let failed = io_error("write", &path);
+        let mut file = tempfile::NamedTempFile::new_in(&self.root).map_err(&failed)?;
+        file.write_all(version.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(&failed)?;
+        file.persist(&path).map_err(|error| failed(error.error))?;
+        File::open(&self.root).and_then(|root| root.sync_all()).map_err(&failed)
     }
 
     fn manifest(&self, version: &str) -> Result<Manifest, StoreError> {
@@ -183,22 +234,10 @@ fn is_version(name: &str) -> bool {
     name.len() == DIGITS && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The version that content of this hash is published as.
-fn version_of(hash: &str) -> &str {
-    hash.get(..DIGITS).unwrap_or(hash)
-}
-
-fn hash(content: &[u8]) -> String {
-    format!("{:032x}", record_hash(content))
-}
-
-fn lines(baselines: &[Baseline]) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    for baseline in baselines {
-        serde_json::to_writer(&mut content, baseline)?;
-        content.push(b'\n');
-    }
-    Ok(content)
+/// The hash of both files.
+fn hash(tables: &[Vec<u8>; 2]) -> String {
+    let both: Vec<u8> = tables.iter().flat_map(|table| record_hash(table).to_be_bytes()).collect();
+    format!("{:032x}", record_hash(&both))
 }
 
 fn write(path: &Path, content: &[u8]) -> Result<(), StoreError> {
@@ -213,18 +252,32 @@ fn io_error(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> StoreErro
 
 #[cfg(test)]
 mod tests {
+    use driftline_core::Timestamp;
+    use driftline_core::baseline::{Act, Baseline, SessionLog};
+    use driftline_core::{Event, Limits};
+
     use super::*;
 
-    fn baseline(agent: &str, events: u64) -> Baseline {
-        let mut baseline =
-            Baseline { tenant: "acme".to_owned(), agent: agent.to_owned(), events, sessions: 2, ..Baseline::default() };
-        baseline.tools.learn(u64::MAX, 2);
-        baseline.hours.learn(490_000, 70_000);
-        baseline
+    fn entry(agent: &str, sessions: u64) -> Entry {
+        // Less room than resources, so that a sample is kept.
+        let mut baseline = Baseline::new(3);
+        for session in 0..sessions {
+            let mut log = SessionLog::default();
+            for act in 0..4 {
+                let record = format!(
+                    r#"{{"time":{},"agent":{{"id":"a","platform":"p"}},"session":{{"id":"{session}"}},"action":{{"name":"t{act}"}},
+                    "task":{{"intent":"Look it up"}},"resource":{{"id":"r/{act}{session}"}},"outcome":"denied","usage":{{"duration_ms":41.5}}}}"#,
+                    (session * 10 + act) * 1_000_000
+                );
+                log.push(&Act::of(&Event::decode(record.as_bytes(), &Limits::default()).unwrap(), act));
+            }
+            log.lessons(|lesson| baseline.learn(lesson));
+        }
+        Entry { tenant: "acme".into(), agent: agent.into(), version: "1".into(), baseline }
     }
 
-    fn at(millis: i64) -> Timestamp {
-        Timestamp::from_millis(millis).unwrap()
+    fn at(millis: i64) -> About {
+        About { created_at: Timestamp::from_millis(millis).unwrap(), ..About::default() }
     }
 
     #[test]
@@ -232,61 +285,81 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path().join("store"));
         assert_eq!(store.list().unwrap(), []);
-        let first = store.publish(vec![baseline("b", 1), baseline("a", 2)], at(1), "one").unwrap();
-        let second = store.publish(vec![baseline("a", 5)], at(2), "two").unwrap();
-        assert_eq!((first.agents, first.events), (2, 3));
-        assert_eq!(store.find("latest").unwrap(), second);
-        assert_eq!(store.find(&first.version).unwrap(), first);
+        assert!(matches!(store.find("current"), Err(StoreError::Unknown { .. })));
+        let first = store.publish([entry("a", 2), entry("b", 1)], at(1)).unwrap();
+        let second = store.publish([entry("a", 5)], at(2)).unwrap();
+        assert_eq!((first.agents, first.sessions, first.events), (2, 3, 12));
+        assert_eq!(store.find("current").unwrap(), second);
+        assert_eq!(store.find(first.version.get(..6).unwrap()).unwrap(), first);
         assert_eq!(store.list().unwrap(), [second, first.clone()]);
-        assert_eq!(store.read(&first.version).unwrap(), [baseline("a", 2), baseline("b", 1)]);
+        assert_eq!(store.read(&first.version).unwrap(), [entry("a", 2), entry("b", 1)]);
+    }
+
+    #[test]
+    fn an_earlier_version_is_put_in_force_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let versions: Vec<_> = (1..4).map(|n| store.publish([entry("a", n)], at(n as i64)).unwrap()).collect();
+        assert_eq!(store.roll_back(None).unwrap(), versions[1]);
+        assert_eq!(store.roll_back(None).unwrap(), versions[0]);
+        assert!(matches!(store.roll_back(None), Err(StoreError::Oldest { .. })));
+        assert_eq!(store.find("current").unwrap(), versions[0]);
+        store.roll_back(Some(&versions[2].version)).unwrap();
+        assert_eq!(store.current().unwrap().as_ref(), Some(&versions[2].version));
     }
 
     #[test]
     fn the_same_content_is_one_version_which_never_changes() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path());
-        let first = store.publish(vec![baseline("a", 1), baseline("b", 1)], at(1), "one").unwrap();
-        let again = store.publish(vec![baseline("b", 1), baseline("a", 1)], at(2), "two").unwrap();
-        assert_eq!(again, first);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left of the second try");
+        let first = store.publish([entry("a", 1)], at(1)).unwrap();
+        store.publish([entry("a", 2)], at(2)).unwrap();
+        assert_eq!(store.publish([entry("a", 1)], at(3)).unwrap(), first);
+        assert_eq!(store.current().unwrap(), Some(first.version));
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            3,
+            "two versions, which one is in force, and nothing else"
+        );
     }
 
     #[test]
     fn a_torn_or_changed_version_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path());
-        let version = store.publish(vec![baseline("a", 1), baseline("b", 1)], at(1), "one").unwrap().version;
-        let path = folder.path().join(&version).join(BASELINES);
-        let whole = fs::read(&path).unwrap();
-        // Cut at a line's end, where each line that is left is sound.
-        let first_line = whole.iter().position(|&byte| byte == b'\n').unwrap() + 1;
-        fs::write(&path, &whole[..first_line]).unwrap();
-        assert!(matches!(store.read(&version), Err(StoreError::Damaged { .. })));
-        fs::write(&path, &whole).unwrap();
-        assert_eq!(store.read(&version).unwrap().len(), 2);
+        let version = store.publish([entry("a", 1), entry("b", 1)], at(1)).unwrap().version;
+        for table in TABLES {
+            let path = folder.path().join(&version).join(table);
+            let whole = fs::read(&path).unwrap();
+            fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+            assert!(matches!(store.read(&version), Err(StoreError::Damaged { .. })));
+            fs::write(&path, &whole).unwrap();
+            assert_eq!(store.read(&version).unwrap().len(), 2);
+        }
         fs::write(folder.path().join(&version).join(MANIFEST), b"{").unwrap();
         assert!(matches!(store.read(&version), Err(StoreError::Manifest { .. })));
     }
 
     #[test]
-    fn a_line_that_is_no_baseline_is_told_by_its_number() {
+    fn tables_of_something_else_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path());
-        let content = [lines(&[baseline("a", 1)]).unwrap(), b"{\"agent\": 3}\n".to_vec()].concat();
-        let hash = hash(&content);
-        let published = store.publish(vec![baseline("a", 1)], at(1), "one").unwrap();
-        let forged = Manifest { version: version_of(&hash).to_owned(), content: hash, ..published };
-        store.put(&forged, &content).unwrap();
-        let error = store.read(&forged.version).unwrap_err();
-        assert!(matches!(&error, StoreError::Line { line: 2, .. }), "{error}");
+        let published = store.publish([entry("a", 1)], at(1)).unwrap();
+        let forged = [b"PAR1".to_vec(), Vec::new()];
+        let content = hash(&forged);
+        let manifest = Manifest { version: content.get(..DIGITS).unwrap().to_owned(), content, ..published };
+        store.put(manifest.clone(), &forged).unwrap();
+        let error = store.read(&manifest.version).unwrap_err();
+        assert!(matches!(error, StoreError::Tables { .. }), "{error}");
     }
 
     #[test]
     fn an_agent_that_comes_twice_and_a_name_that_is_a_path_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path().join("store"));
-        let twice = store.publish(vec![baseline("a", 1), baseline("a", 2)], at(1), "one");
+        let twice = store.publish([entry("a", 1), entry("a", 2)], at(1));
         assert!(matches!(twice, Err(StoreError::Twice { .. })));
+        assert!(matches!(store.publish([entry("b", 1), entry("a", 2)], at(1)), Err(StoreError::Twice { .. })));
         let error = store.read("../../etc").unwrap_err();
         assert!(matches!(error, StoreError::Unknown { .. }), "{error}");
     }

@@ -31,6 +31,15 @@ pub fn key(dimension: u8, parts: [&str; 2]) -> u64 {
     if parts[1].is_empty() { first } else { xxh3::xxh3_64_with_seed(parts[1].as_bytes(), first) }
 }
 
+/// The key under which two categories are counted together (a tool after another one): XXH3 of both keys, seeded by the
+/// dimension.
+pub fn pair_key(dimension: u8, pair: [u64; 2]) -> u64 {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&pair[0].to_le_bytes());
+    bytes[8..].copy_from_slice(&pair[1].to_le_bytes());
+    xxh3::xxh3_64_with_seed(&bytes, u64::from(dimension))
+}
+
 /// The hash that `result.mentions` holds for an identifier: the 5-byte BLAKE2b digest, in hexadecimal, of the
 /// identifier in lower case without spaces and punctuation, keyed where `secret` is not empty (RFC 7693; the key is
 /// cut at the 64 bytes that BLAKE2b takes).

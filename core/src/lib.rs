@@ -15,6 +15,7 @@
 
 mod action_event;
 mod alert;
+pub mod baseline;
 mod categories;
 mod control;
 mod decode;
@@ -26,6 +27,7 @@ mod hours;
 mod identity;
 mod limits;
 mod mentions;
+pub mod observation;
 mod position;
 mod requests;
 mod targets;
@@ -49,7 +51,7 @@ pub use event::{
     Principal, PrincipalKind, Resource, Sensitivity, Session, Task, Usage, Verified,
 };
 pub use habits::Habits;
-pub use hash::{key, mention, mention_number, record_hash, record_id};
+pub use hash::{key, mention, mention_number, pair_key, record_hash, record_id};
 pub use hours::HourCounts;
 pub use identity::{
     Capability, CredentialGrant, DataAccess, DocumentError, ExpectedAttestation, HumanOversight, IdentityDocument,

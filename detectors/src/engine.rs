@@ -541,6 +541,8 @@ fn learn(session: &Session, agent: &mut AgentState, world: &World, parts: &mut P
             Dimension::Tool => &mut agent.tools,
             Dimension::Resource => &mut agent.resources,
             Dimension::Family => &mut agent.families,
+            // Sessions note no others.
+            _ => continue,
         };
         if counts.count(key) == 0 && counts.distinct() >= room {
             parts.counters.keys_turned_away += 1;

@@ -21,6 +21,8 @@ use crate::session::Surprise;
 pub struct Novelty;
 
 const NAME: &str = "novelty";
+/// What an event's novelty counts beside context and target, which weigh the same tool and resources.
+const BESIDE: f64 = 0.25;
 /// Most characters of a tool or resource that are kept for the explanation.
 const LONGEST_WORDS: usize = 256;
 
@@ -38,9 +40,9 @@ impl Detector for Novelty {
         if let Some(finding) = judge(scene) {
             findings.push(finding);
         }
-        // Where there is a request, an event's own p-value is for context and target to say: they weigh the same tool and
-        // resources, by what was asked for. The session's evidence is gathered all the same.
-        if scene.session.pursuit.is_some() { 1.0 } else { p }
+        // Where there is a request, context and target weigh the same tool and resources by what was asked for, and what is
+        // left to novelty is less. The session's evidence is gathered all the same.
+        if scene.session.pursuit.is_some() { p.powf(BESIDE) } else { p }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The program's commands, one file each.
 
+pub mod baseline;
 pub mod check;
 pub mod demo;
 pub mod dump;

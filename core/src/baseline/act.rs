@@ -1,0 +1,123 @@
+//! What is kept of an event until its session is whole.
+
+use serde::{Deserialize, Serialize};
+
+use crate::observation::{MOST_RESOURCES, is_change, resources};
+use crate::{Event, Outcome};
+
+/// Permissions, and further agents, beyond this many are not looked at.
+const MOST_LISTED: usize = 16;
+/// Of a request, so many bytes are read for its words.
+const REQUEST_BYTES: usize = 512;
+
+/// A resource that was touched; kind and role are empty where they are not given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Touched<'a> {
+    pub id: &'a str,
+    pub kind: &'a str,
+    pub role: &'a str,
+}
+
+/// One act of an agent: of its event, what baselines learn from. It borrows from the event, or from the log it stands in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Act<'a> {
+    /// Unix milliseconds.
+    pub(super) time: i64,
+    /// Its place in the input, which orders acts of the same millisecond.
+    pub(super) order: u64,
+    /// Hash of the record: what comes twice counts once.
+    pub(super) content: u64,
+    pub(super) tool: &'a str,
+    pub(super) server: &'a str,
+    pub(super) changes: bool,
+    pub(super) grants: bool,
+    /// 0 success, 1 denied, 2 error.
+    pub(super) outcome: u8,
+    pub(super) platform: &'a str,
+    pub(super) principal: &'a str,
+    pub(super) credential: &'a str,
+    pub(super) asn: u32,
+    pub(super) country: &'a str,
+    pub(super) request: &'a str,
+    #[serde(borrow)]
+    pub(super) touched: Vec<Touched<'a>>,
+    #[serde(borrow)]
+    pub(super) peers: Vec<&'a str>,
+    #[serde(borrow)]
+    pub(super) permissions: Vec<&'a str>,
+    /// By [`super::Size`], from the one of the single acts on; each one more than it was, 0 where it was not given.
+    pub(super) sizes: [u64; 7],
+}
+
+impl<'a> Act<'a> {
+    /// What is kept of an event that stands at this place of the input.
+    pub fn of(event: &'a Event<'_>, order: u64) -> Self {
+        let touched = resources(event).take(MOST_RESOURCES).map(|resource| Touched {
+            id: &resource.id,
+            kind: resource.kind.as_deref().unwrap_or(""),
+            role: resource.role.as_deref().unwrap_or(""),
+        });
+        let delegators = event.delegation.iter().filter_map(|link| link.agent.as_deref());
+        let peers = delegators.chain(event.grant.as_ref().map(|grant| grant.to.as_str()));
+        let permissions = event.permission.iter().flat_map(|permission| &permission.required);
+        let usage = event.usage.unwrap_or_default();
+        // Microseconds, and millionths of a dollar; what is no number, or below 0, was not given.
+        let scaled = |value: Option<f64>, by: f64| {
+            value.filter(|value| value.is_finite() && *value >= 0.0).map(|value| (value * by).round() as u64)
+        };
+        let sizes = [
+            scaled(usage.duration_ms, 1e3),
+            usage.bytes_in,
+            usage.bytes_out,
+            usage.records,
+            usage.input_tokens,
+            usage.output_tokens,
+            scaled(usage.cost_usd, 1e6),
+        ];
+        Self {
+            time: event.time.millis(),
+            order,
+            content: event.content as u64,
+            tool: &event.action.name,
+            server: event.action.server.as_deref().unwrap_or(""),
+            changes: is_change(event),
+            grants: event.grant.is_some(),
+            outcome: match event.outcome {
+                Outcome::Success => 0,
+                Outcome::Denied => 1,
+                Outcome::Error => 2,
+            },
+            platform: event.agent.platform.as_deref().unwrap_or(""),
+            principal: event.principal.as_ref().map_or("", |principal| &principal.id),
+            credential: event.credential.as_ref().map_or("", |credential| &credential.id),
+            asn: event.network.as_ref().and_then(|network| network.asn).unwrap_or(0),
+            country: event.network.as_ref().and_then(|network| network.country.as_deref()).unwrap_or(""),
+            request: event.task.as_ref().and_then(|task| task.intent.as_deref()).map_or("", beginning),
+            touched: touched.collect(),
+            peers: peers.take(MOST_LISTED).collect(),
+            permissions: permissions.take(MOST_LISTED).map(|permission| permission.as_str()).collect(),
+            sizes: sizes.map(|size| size.map_or(0, |size| size.saturating_add(1))),
+        }
+    }
+
+    /// Writes it at the end of `bytes`, to be read by [`super::SessionLog`].
+    pub fn write(&self, bytes: &mut Vec<u8>) {
+        struct Tail<'b>(&'b mut Vec<u8>);
+        impl Extend<u8> for Tail<'_> {
+            fn extend<I: IntoIterator<Item = u8>>(&mut self, more: I) {
+                self.0.extend(more);
+            }
+        }
+        // A vector takes all there is.
+        let _ = postcard::to_extend(self, Tail(bytes));
+    }
+}
+
+/// As much of a request as is read; cut between characters.
+fn beginning(text: &str) -> &str {
+    let mut end = text.len().min(REQUEST_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}

@@ -1,0 +1,271 @@
+//! Files as a table: each core takes the next block of lines, decodes it, and hands it on as Arrow columns.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use datafusion::arrow::array::{ArrayRef, BinaryBuilder, RecordBatch, StringBuilder, UInt64Builder};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::stream::RecordBatchReceiverStream;
+use datafusion::physical_plan::streaming::PartitionStream;
+use driftline_core::baseline::{Act, session_key};
+use driftline_core::{Event, Limits, Position, Timestamp};
+use driftline_ingest::{Decoder, FileOptions, FileSource, PartitionBatch, Polled, Source, decoder};
+
+use crate::JobError;
+
+/// Of what could not be decoded, so many are told by themselves.
+const BAD_TOLD: usize = 5;
+/// A file's lines are numbered below this; the file's number stands above.
+const LINE_BITS: u32 = 40;
+
+/// What is read, and how.
+pub struct Input {
+    /// The format.
+    pub decoder: &'static dyn Decoder,
+    /// Events before it are passed over.
+    pub since: Option<Timestamp>,
+    /// Events from it on are passed over.
+    pub until: Option<Timestamp>,
+    /// More records than this that are no events end the job.
+    pub max_bad: Option<u64>,
+    /// Bounds on records.
+    pub limits: Limits,
+    source: Mutex<FileSource>,
+    /// The number of each file, in the order in which they are read.
+    files: BTreeMap<Arc<str>, u64>,
+    /// What was read so far.
+    pub read: Read,
+}
+
+/// What was read so far.
+#[derive(Debug, Default)]
+pub struct Read {
+    /// Events inside the range.
+    pub events: AtomicU64,
+    /// Events outside it.
+    pub outside: AtomicU64,
+    /// Records that are no events.
+    pub rejected: AtomicU64,
+    /// Bytes of the files, as they lie on the disk.
+    pub bytes: AtomicU64,
+    bad: Mutex<Vec<String>>,
+    positions: Mutex<BTreeMap<String, i64>>,
+}
+
+impl Read {
+    /// The first records that are no events, with what is wrong with them.
+    pub fn bad(&self) -> Vec<String> {
+        self.bad.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How far each part of the source was read: the next offset, or line.
+    pub fn positions(&self) -> BTreeMap<String, i64> {
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Input").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+impl Input {
+    /// Opens files, folders or patterns.
+    ///
+    /// # Errors
+    ///
+    /// [`JobError::Usage`] for what is not there, or matches nothing.
+    pub fn open(paths: &[String], decoder: &'static dyn Decoder) -> Result<Self, JobError> {
+        let source = FileSource::open(paths, FileOptions::default())?;
+        let files = source.files().cloned().zip(0..).collect();
+        Ok(Self {
+            decoder,
+            since: None,
+            until: None,
+            max_bad: None,
+            limits: Limits::default(),
+            source: Mutex::new(source),
+            files,
+            read: Read::default(),
+        })
+    }
+
+    /// Bytes that the files have; 0 where that is not known.
+    pub fn bytes(&self) -> u64 {
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        source.progress().map_or(0, |progress| progress.total)
+    }
+
+    /// The next block of lines; `None` at the end.
+    fn next(&self) -> Result<Option<Vec<PartitionBatch>>, JobError> {
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let polled = source.poll(Duration::from_secs(1))?;
+            self.read.bytes.store(source.progress().map_or(0, |progress| progress.bytes), Relaxed);
+            match polled {
+                Polled::Records(batches) => return Ok(Some(batches)),
+                Polled::Finished => return Ok(None),
+                _ => {}
+            }
+        }
+    }
+
+    fn is_inside(&self, time: Timestamp) -> bool {
+        self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time < until)
+    }
+
+    /// Decodes a block.
+    fn decode(&self, batch: &PartitionBatch, acts: &mut Acts) -> Result<(), JobError> {
+        let file = self.files.get(&batch.partition.topic).copied().unwrap_or(0) << LINE_BITS;
+        let (mut events, mut outside, mut rejected) = (0, 0, 0);
+        for (i, record) in batch.iter().enumerate() {
+            let order = file + record.offset.unsigned_abs();
+            decoder::decode(self.decoder, &record, &self.limits, &mut |decoded| match decoded {
+                Ok(event) if self.is_inside(event.time) => {
+                    events += 1;
+                    acts.push(event, order);
+                }
+                Ok(_) => outside += 1,
+                Err(error) => {
+                    rejected += 1;
+                    let mut bad = self.read.bad.lock().unwrap_or_else(PoisonError::into_inner);
+                    if bad.len() < BAD_TOLD {
+                        bad.push(format!("{}: {error}", batch.records.position(i)));
+                    }
+                }
+            });
+        }
+        self.note_position(batch);
+        self.read.events.fetch_add(events, Relaxed);
+        self.read.outside.fetch_add(outside, Relaxed);
+        let rejected = self.read.rejected.fetch_add(rejected, Relaxed) + rejected;
+        match self.max_bad {
+            Some(most) if rejected > most => Err(JobError::Usage(format!(
+                "{rejected} records are no events, more than --max-bad allows:\n{}",
+                self.read.bad().join("\n")
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes how far a block comes: of each partition where it is of a dump, else of the file.
+    fn note_position(&self, batch: &PartitionBatch) {
+        let mut positions = self.read.positions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut note = |name: String, next: i64| {
+            let known = positions.entry(name).or_default();
+            *known = (*known).max(next);
+        };
+        for record in batch.iter() {
+            match record.origin {
+                Some(Position::Kafka { topic, partition, offset }) => {
+                    note(format!("{topic}/{partition}"), offset.saturating_add(1));
+                }
+                _ => break,
+            }
+        }
+        if let Some(last) = batch.iter().last().filter(|last| last.origin.is_none()) {
+            note(batch.partition.topic.to_string(), last.offset.saturating_add(1));
+        }
+    }
+}
+
+/// Columns under way.
+struct Acts {
+    tenants: StringBuilder,
+    agents: StringBuilder,
+    versions: StringBuilder,
+    sessions: UInt64Builder,
+    acts: BinaryBuilder,
+    written: Vec<u8>,
+}
+
+impl Acts {
+    fn new() -> Self {
+        Self {
+            tenants: StringBuilder::new(),
+            agents: StringBuilder::new(),
+            versions: StringBuilder::new(),
+            sessions: UInt64Builder::new(),
+            acts: BinaryBuilder::new(),
+            written: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, event: &Event<'_>, order: u64) {
+        self.tenants.append_value(event.tenant.as_str());
+        self.agents.append_value(event.agent.id.as_str());
+        self.versions.append_value(event.agent.version.as_deref().unwrap_or(""));
+        self.sessions.append_value(session_key(event));
+        self.written.clear();
+        Act::of(event, order).write(&mut self.written);
+        self.acts.append_value(&self.written);
+    }
+
+    fn finish(mut self, schema: &SchemaRef) -> Result<RecordBatch> {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(self.tenants.finish()),
+            Arc::new(self.agents.finish()),
+            Arc::new(self.versions.finish()),
+            Arc::new(self.sessions.finish()),
+            Arc::new(self.acts.finish()),
+        ];
+        Ok(RecordBatch::try_new(schema.clone(), columns)?)
+    }
+}
+
+/// One of the threads that read.
+#[derive(Debug)]
+struct Part {
+    input: Arc<Input>,
+    schema: SchemaRef,
+}
+
+impl PartitionStream for Part {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let mut builder = RecordBatchReceiverStream::builder(self.schema.clone(), 2);
+        let (sender, input, schema) = (builder.tx(), self.input.clone(), self.schema.clone());
+        builder.spawn_blocking(move || {
+            let external = |error: JobError| DataFusionError::External(Box::new(error));
+            while let Some(batches) = input.next().map_err(external)? {
+                let mut acts = Acts::new();
+                for batch in &batches {
+                    input.decode(batch, &mut acts).map_err(external)?;
+                }
+                if sender.blocking_send(acts.finish(&schema)).is_err() {
+                    // Nobody wants more.
+                    break;
+                }
+            }
+            Ok(())
+        });
+        builder.build()
+    }
+}
+
+/// The acts that the input holds as a table (tenant, agent, version, session, act) that so many threads read.
+///
+/// # Errors
+///
+/// As [`StreamingTable::try_new`].
+pub fn table(input: &Arc<Input>, threads: usize) -> Result<StreamingTable> {
+    let text = |name: &str| Field::new(name, DataType::Utf8, false);
+    let schema = Arc::new(Schema::new(vec![
+        text("tenant"),
+        text("agent"),
+        text("version"),
+        Field::new("session", DataType::UInt64, false),
+        Field::new("act", DataType::Binary, false),
+    ]));
+    let part = || Arc::new(Part { input: input.clone(), schema: schema.clone() }) as Arc<dyn PartitionStream>;
+    StreamingTable::try_new(schema.clone(), (0..threads).map(|_| part()).collect())
+}

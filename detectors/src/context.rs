@@ -10,7 +10,7 @@
 //! [`driftline_core::Requests::near`]); the rest are odds that were set by hand, and measured.
 
 use driftline_core::Requests;
-use driftline_core::words::{hash, name_stems};
+use driftline_core::words::hash;
 use rust_stemmers::{Algorithm, Stemmer};
 
 use crate::detector::{Detector, Scene};
@@ -63,7 +63,7 @@ const ALIKE: [&[&str]; 8] = [
 ];
 
 /// How strange an act is for the session's request, in nats; 0 or more.
-pub fn surprise(act: Act, name: &str, changes: bool, pursuit: &Pursuit, requests: &Requests) -> f64 {
+fn surprise(act: Act, name: &[u32], changes: bool, pursuit: &Pursuit, requests: &Requests) -> f64 {
     let distinct = requests.len() as f64;
     let base = (requests.shares(act.key) + OPEN) / (distinct + 1.0);
     let (mut votes, mut weight) = (base, 1.0);
@@ -74,6 +74,7 @@ pub fn surprise(act: Act, name: &str, changes: bool, pursuit: &Pursuit, requests
         }
     }
     let near = (votes / weight).clamp(1e-9, 1.0 - 1e-6);
+    // What the request says once was meant for the first time.
     let odds = (near / (1.0 - near)).ln() + said(name, pursuit).min(if act.times > 1 { 0.0 } else { f64::INFINITY });
     let mut p = 1.0 / (1.0 + (-odds).exp());
     if let Some(known) = requests.get(pursuit.request) {
@@ -83,10 +84,9 @@ pub fn surprise(act: Act, name: &str, changes: bool, pursuit: &Pursuit, requests
     if changes { surprise.max(0.0) } else { READ * (surprise - FLOOR).max(0.0) }
 }
 
-/// Log-odds that the request means a tool, from the words of its name.
-fn said(name: &str, pursuit: &Pursuit) -> f64 {
-    let stems = name_stems(name);
-    let Some((&verb, rest)) = stems.split_first() else { return 0.0 };
+/// Log-odds that the request means a tool, from the stems of its name.
+fn said(name: &[u32], pursuit: &Pursuit) -> f64 {
+    let Some((&verb, rest)) = name.split_first() else { return 0.0 };
     let verb = match verb {
         verb if pursuit.says(verb) => VERB[0],
         verb if alike(verb).any(|word| pursuit.says(word) && !rest.contains(&word)) => VERB[1],
@@ -125,7 +125,8 @@ impl Detector for Context {
         let Some(pursuit) = &scene.session.pursuit else { return 1.0 };
         let Some(act) = pursuit.act(scene.event) else { return 1.0 };
         let requests = &scene.agent.habits().requests;
-        scene.unasked = surprise(act, &scene.event.action.name, is_change(scene.event), pursuit, requests);
+        let name = scene.tool_names.stems(&scene.event.action.name);
+        scene.unasked = surprise(act, name, is_change(scene.event), pursuit, requests);
         (-scene.unasked).exp()
     }
 }

@@ -9,6 +9,7 @@ use crate::neighbours::Group;
 use crate::observation::Observation;
 use crate::registry::Registered;
 use crate::session::Session;
+use crate::tool_names::ToolNames;
 use crate::world::World;
 
 /// An event with all that it is judged by.
@@ -29,8 +30,10 @@ pub struct Scene<'s, 'a> {
     pub session: &'s mut Session,
     /// Names of categories.
     pub lexicon: &'s mut Lexicon,
-    /// How strange the act is for the session's request, in nats: [`crate::context`] tells it, [`crate::target`] adds to it.
-    pub unasked: f64,
+    /// Stems of tools' names.
+    pub(crate) tool_names: &'s mut ToolNames,
+    /// How strange the act is for the session's request, in nats: `context` tells it, `target` adds to it.
+    pub(crate) unasked: f64,
     /// Whether the clock has passed the event: it is scored, but nothing is reopened.
     pub late: bool,
 }

@@ -22,6 +22,7 @@ use crate::rate;
 use crate::repeats::Seen;
 use crate::session::{Session, version_of};
 use crate::state::Changes;
+use crate::tool_names::ToolNames;
 use crate::world::World;
 
 /// Sessions of an agent that may run at once; the longest idle one is ended for a further one.
@@ -94,6 +95,7 @@ pub struct Engine {
     /// Deadlines that may have moved later since; an agent has at most one that counts.
     timers: BinaryHeap<Reverse<(Timestamp, u32)>>,
     pub(crate) lexicon: Lexicon,
+    tool_names: ToolNames,
     pub(crate) contribution: Contribution,
     pub(crate) arrivals: Arrivals,
     alerts: Vec<Alert>,
@@ -145,6 +147,7 @@ impl Engine {
         let id = truncate(&event.id, LONGEST_ID);
         let mut nothing = Parts {
             lexicon: &mut Lexicon::default(),
+            tool_names: &mut self.tool_names,
             groups: &mut HashMap::new(),
             contribution: &mut Contribution::default(),
             alerts: &mut Vec::new(),
@@ -361,6 +364,7 @@ impl Engine {
                 agent,
                 session: &mut session,
                 lexicon: parts.lexicon,
+                tool_names: parts.tool_names,
                 unasked: 0.0,
                 late,
             };
@@ -424,6 +428,7 @@ impl Engine {
     fn split(&mut self) -> (&World, &mut [Box<AgentState>], Parts<'_>) {
         let parts = Parts {
             lexicon: &mut self.lexicon,
+            tool_names: &mut self.tool_names,
             groups: &mut self.groups,
             contribution: &mut self.contribution,
             alerts: &mut self.alerts,
@@ -505,6 +510,7 @@ impl Engine {
 /// What scoring an event changes besides the agent.
 struct Parts<'e> {
     lexicon: &'e mut Lexicon,
+    tool_names: &'e mut ToolNames,
     groups: &'e mut HashMap<Arc<str>, ()>,
     contribution: &'e mut Contribution,
     alerts: &'e mut Vec<Alert>,

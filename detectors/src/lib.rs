@@ -43,6 +43,7 @@ mod session;
 mod solo;
 pub mod state;
 mod target;
+mod tool_names;
 mod unasked;
 mod world;
 

@@ -262,3 +262,100 @@ fn read(event: &Event<'_>) -> u64 {
 fn letters(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use driftline_core::{Limits, mention};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const REQUEST: &str = "Send the report to bob@acme.example and to Alice Baker";
+
+    fn event(rest: &Value) -> String {
+        let mut event = json!({
+            "time": 0, "agent": {"id": "a"}, "task": {"intent": REQUEST}, "action": {"name": "read_mail", "access": "read"},
+        });
+        event.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        event.to_string()
+    }
+
+    /// A pursuit after these events.
+    fn after(events: &[Value]) -> Pursuit {
+        let mut pursuit = None;
+        for text in events.iter().map(event) {
+            let event = Event::decode(text.as_bytes(), &Limits::default()).unwrap();
+            let pursuit = pursuit.get_or_insert_with(|| Pursuit::begin(&event, &Requests::default()).unwrap());
+            pursuit.note(&event);
+        }
+        pursuit.unwrap()
+    }
+
+    fn origin(before: &[Value], id: &str) -> Origin {
+        let text = event(&json!({}));
+        after(before).origin(&Event::decode(text.as_bytes(), &Limits::default()).unwrap(), id)
+    }
+
+    fn act(before: &[Value], then: &Value) -> Option<u8> {
+        let text = event(then);
+        let event = Event::decode(text.as_bytes(), &Limits::default()).unwrap();
+        after(before).act(&event).map(|act| act.times)
+    }
+
+    #[test]
+    fn a_target_is_what_the_request_says_or_the_session_has_met() {
+        let hash = |id: &str| mention(id, b"");
+        let read = json!({"result": {"mentions": {
+            "field": [hash("carol@acme.example")], "line": [hash("dave@acme.example")], "text": [hash("eve@evil.example")],
+        }}});
+        let asked = json!({
+            "action": {"name": "read_report", "access": "read"}, "result": {"mentions": {"text": [hash("frank@x.example")]}},
+        });
+        let used = json!({"resource": {"id": "grace@x.example"}});
+        let before = [read, asked, used];
+        for (id, expected) in [
+            ("bob@acme.example", Origin::Named),
+            ("alicebaker", Origin::Named),
+            ("Baker, Zoe", Origin::HalfNamed),
+            ("grace@x.example", Origin::Used),
+            ("carol@acme.example", Origin::HalfNamed),
+            ("dave@x.example", Origin::New),
+            ("eve@evil.example", Origin::Text),
+            ("frank@x.example", Origin::TextAsked),
+        ] {
+            assert_eq!(origin(&before, id), expected, "{id}");
+        }
+        let elsewhere = json!({"result": {"mentions": {"field": [hash("h@y.z")], "line": [hash("i@y.z")]}}});
+        assert_eq!(origin(&[elsewhere.clone()], "h@y.z"), Origin::Field);
+        assert_eq!(origin(&[elsewhere], "i@y.z"), Origin::Line);
+    }
+
+    #[test]
+    fn the_same_read_and_a_further_try_are_not_one_more_act() {
+        let read = json!({"resource": {"id": "inbox"}});
+        let other = json!({"resource": {"id": "archive"}});
+        let send = |outcome: &str| json!({"action": {"name": "send", "access": "write"}, "outcome": outcome});
+        assert_eq!(act(&[read.clone()], &read), None);
+        assert_eq!(act(&[read.clone()], &other), Some(2));
+        assert_eq!(act(&[send("error")], &send("success")), None);
+        assert_eq!(act(&[send("success")], &send("success")), Some(2));
+        assert_eq!(act(&vec![send("success"); 9], &send("success")), Some(TIMES));
+    }
+
+    #[test]
+    fn what_is_remembered_has_a_bound() {
+        let many: Vec<Value> = (0..600)
+            .map(|i| {
+                let hashes: Vec<String> = (0..20).map(|j| mention(&format!("{i}-{j}"), b"")).collect();
+                json!({
+                    "action": {"name": format!("tool{i}"), "access": "write"},
+                    "resource": {"id": format!("thing{i}")}, "result": {"mentions": {"text": hashes}},
+                })
+            })
+            .collect();
+        let pursuit = after(&many);
+        assert_eq!((pursuit.acts.len(), pursuit.calls.len(), pursuit.targets.len()), (ACTS, ACTS, TARGETS));
+        assert_eq!((pursuit.used.len(), pursuit.met.len()), (USED, MENTIONS));
+        assert!(pursuit.is_sound());
+    }
+}

@@ -326,7 +326,7 @@ mod tests {
             assert_eq!(origin(&before, id), expected, "{id}");
         }
         let elsewhere = json!({"result": {"mentions": {"field": [hash("h@y.z")], "line": [hash("i@y.z")]}}});
-        assert_eq!(origin(&[elsewhere.clone()], "h@y.z"), Origin::Field);
+        assert_eq!(origin(std::slice::from_ref(&elsewhere), "h@y.z"), Origin::Field);
         assert_eq!(origin(&[elsewhere], "i@y.z"), Origin::Line);
     }
 
@@ -335,8 +335,8 @@ mod tests {
         let read = json!({"resource": {"id": "inbox"}});
         let other = json!({"resource": {"id": "archive"}});
         let send = |outcome: &str| json!({"action": {"name": "send", "access": "write"}, "outcome": outcome});
-        assert_eq!(act(&[read.clone()], &read), None);
-        assert_eq!(act(&[read.clone()], &other), Some(2));
+        assert_eq!(act(std::slice::from_ref(&read), &read), None);
+        assert_eq!(act(std::slice::from_ref(&read), &other), Some(2));
         assert_eq!(act(&[send("error")], &send("success")), None);
         assert_eq!(act(&[send("success")], &send("success")), Some(2));
         assert_eq!(act(&vec![send("success"); 9], &send("success")), Some(TIMES));

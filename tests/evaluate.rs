@@ -73,7 +73,7 @@ fn what_was_learned_from_history_is_not_new() {
         let output = evaluate(folder.path(), more);
         assert!(output.status.success(), "{}", said(&output));
         let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
-        summary.pointer("/alone/0/caught/0").and_then(Value::as_f64).unwrap()
+        summary.pointer("/alone/0/auroc").and_then(Value::as_f64).unwrap()
     };
     // The attacks themselves are in that history.
     let taught = novelty(&["--no-learn", "--history", "events.ndjson"]);

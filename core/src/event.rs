@@ -391,7 +391,7 @@ pub struct Event<'a> {
     /// What else the same act touched: recipients, attendees, files.
     pub resources: Vec<Resource<Text<'a>>>,
     /// What it returned.
-    pub result: Option<Returned<'a>>,
+    pub result: Option<Returned>,
     /// What it needed, and held.
     pub permission: Option<Permission<Text<'a>>>,
     /// What a permission change gives.

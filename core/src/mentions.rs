@@ -23,14 +23,11 @@ pub struct Mentioned {
 }
 
 /// What an act returned.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
-pub struct Returned<'a> {
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub struct Returned {
     /// What was mentioned in it.
     #[serde(default)]
     pub mentions: Option<Mentioned>,
-    /// `internal`, or `external`: content that outsiders can write.
-    #[serde(default, borrow)]
-    pub origin: Option<Text<'a>>,
 }
 
 impl<'de> Deserialize<'de> for Mentioned {

@@ -1,5 +1,7 @@
 //! What an agent was asked for, and what it then did: the part of a baseline that counts acts by request.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 /// Distinct requests that are kept of an agent. Past it, those with the smallest keys stay: a key is a hash, so they are a
@@ -9,7 +11,7 @@ const ROOM: usize = 128;
 const STEMS: usize = 96;
 const ACTS: usize = 96;
 /// Requests alike to one that are told.
-const NEIGHBOURS: usize = 24;
+const NEIGHBOURS: usize = 8;
 /// Below this similarity a request tells nothing of another.
 const LEAST: f32 = 0.01;
 /// One, in the fixed-point numbers that shares are summed in: sums of them are exact, in whatever order.
@@ -149,24 +151,25 @@ impl Requests {
     /// most alike first. The request itself is not among them.
     pub fn near(&self, words: &crate::Words) -> Vec<(u64, f32)> {
         let own = words.key();
-        let (mut present, mut norm) = (vec![0f32; self.index.spread.len()], 0f32);
+        let weights = self.index.weights();
+        let (mut present, mut norm) = (vec![0f32; weights.len()], 0f32);
         for &stem in words.stems.iter().take(STEMS) {
-            let weight = match self.index.place(stem) {
+            norm += match self.index.place(stem) {
                 Some(place) => {
-                    present[place] = self.index.weight(self.index.spread[place]);
-                    present[place]
+                    present[place] = weights[place];
+                    weights[place]
                 }
-                None => self.index.weight(0),
+                None => weight(self.list.len(), 1),
             };
-            norm += weight;
         }
         let mut near = Vec::new();
         for (request, places) in self.list.iter().zip(&self.index.places) {
-            let (mut shared, mut its_norm) = (0f32, 0f32);
-            for &place in places {
-                shared += present[usize::from(place)];
-                its_norm += self.index.weight(self.index.spread[usize::from(place)]);
+            let shared: f32 = places.iter().map(|&place| present[usize::from(place)]).sum();
+            // Its own norm is no less than what is shared.
+            if shared < LEAST * norm {
+                continue;
             }
+            let its_norm: f32 = places.iter().map(|&place| weights[usize::from(place)]).sum();
             let alike = shared * shared / (norm * its_norm).max(f32::MIN_POSITIVE);
             if alike >= LEAST && request.key != own {
                 near.push((request.key, alike));
@@ -208,6 +211,13 @@ impl Requests {
     }
 }
 
+/// The square of the inverse document frequency, ln(1 + requests / those with the stem); both up to [`ROOM`] and one more.
+fn weight(requests: usize, with: usize) -> f32 {
+    static LN: LazyLock<Vec<f32>> = LazyLock::new(|| (0..=2 * (ROOM + 1)).map(|n| (n.max(1) as f32).ln()).collect());
+    let idf = LN[requests + with] - LN[with];
+    idf * idf
+}
+
 /// What is derived from the requests.
 #[derive(Debug, Clone, Default)]
 struct Index {
@@ -219,8 +229,6 @@ struct Index {
     spread: Vec<u16>,
     /// Beside the requests: the places of their stems.
     places: Vec<Vec<u16>>,
-    /// By `spread`: the square of a stem's weight.
-    weights: Vec<f32>,
 }
 
 impl Index {
@@ -268,7 +276,6 @@ impl Index {
             places.push(place);
         }
         self.places.insert(at, places);
-        self.weigh();
     }
 
     /// Takes the last request out. The stems that are in no request any more are dropped from time to time.
@@ -281,7 +288,6 @@ impl Index {
         if unused > self.spread.len() / 2 {
             self.drop_unused();
         }
-        self.weigh();
     }
 
     fn drop_unused(&mut self) {
@@ -299,22 +305,13 @@ impl Index {
         stems.chain(self.places.iter_mut().flatten()).for_each(|place| *place = moved[usize::from(*place)]);
     }
 
-    /// The inverse document frequency ln(1 + requests / those with the stem), squared, by the latter.
-    fn weigh(&mut self) {
-        let requests = self.places.len() as f32;
-        self.weights.clear();
-        self.weights.extend((0..=self.places.len()).map(|with| {
-            let idf = (requests / (with.max(1) as f32)).ln_1p();
-            idf * idf
-        }));
+    /// The weight of each stem, squared.
+    fn weights(&self) -> Vec<f32> {
+        self.spread.iter().map(|&with| weight(self.places.len(), usize::from(with).max(1))).collect()
     }
 
     fn place(&self, stem: u32) -> Option<usize> {
         self.stems.binary_search_by_key(&stem, |&(stem, _)| stem).ok().map(|i| usize::from(self.stems[i].1))
-    }
-
-    fn weight(&self, spread: u16) -> f32 {
-        self.weights.get(usize::from(spread)).copied().unwrap_or(0.0)
     }
 
     fn heap_bytes(&self) -> usize {
@@ -322,7 +319,6 @@ impl Index {
             + self.stems.capacity() * 8
             + self.spread.capacity() * 2
             + self.places.iter().map(|places| places.capacity() * 2 + size_of::<Vec<u16>>()).sum::<usize>()
-            + self.weights.capacity() * 4
     }
 }
 

@@ -12,7 +12,7 @@ const LONGEST: usize = 64;
 /// The words of a request: sets of 32-bit hashes, ascending.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Words {
-    /// Every token as it stands, in lower case: numbers, names and words.
+    /// Every token as it stands, in lower case: numbers, names and words; and each two that follow one another as one.
     pub tokens: Vec<u32>,
     /// The stems of tokens without digits (Porter's algorithm for English, which leaves words of other languages mostly as
     /// they are): what two requests for the same have in common.
@@ -30,11 +30,19 @@ impl Words {
     /// ```
     pub fn of(text: &str) -> Self {
         let stemmer = Stemmer::create(Algorithm::English);
-        let mut words = Self::default();
-        for token in tokens(text).take(TOKENS) {
-            words.tokens.push(hash(&token));
+        let text = text.to_lowercase();
+        let (mut words, mut pair, mut before) = (Self::default(), String::new(), "");
+        for token in tokens(&text).take(TOKENS) {
+            words.tokens.push(hash(token));
+            if !before.is_empty() {
+                pair.clear();
+                pair.push_str(before);
+                pair.push_str(token);
+                words.tokens.push(hash(&pair));
+            }
+            before = token;
             if !token.bytes().any(|byte| byte.is_ascii_digit()) && token.len() <= LONGEST {
-                words.stems.push(hash(&stemmer.stem(&token)));
+                words.stems.push(hash(&stemmer.stem(token)));
             }
         }
         for list in [&mut words.tokens, &mut words.stems] {
@@ -64,9 +72,9 @@ impl Words {
     }
 }
 
-/// The tokens of a text, in order and lower case: runs of letters and digits.
-pub fn tokens(text: &str) -> impl Iterator<Item = String> + '_ {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|token| !token.is_empty()).map(str::to_lowercase)
+/// The tokens of a text, in order: runs of letters and digits.
+pub fn tokens(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|token| !token.is_empty())
 }
 
 /// The hash of a token or stem.

@@ -98,8 +98,8 @@ impl Pursuit {
     }
 
     /// Where a resource comes from, as far as this session tells.
-    pub fn origin(&self, event: &Event<'_>, id: &str) -> Origin {
-        let said = self.said(event, id);
+    pub fn origin(&self, id: &str) -> Origin {
+        let said = self.said(id);
         if said == Said::Whole {
             return Origin::Named;
         }
@@ -137,7 +137,7 @@ impl Pursuit {
         }
         if is_change(event) {
             for (_, target) in targets(event).take(TARGETS.saturating_sub(self.targets.len())) {
-                let origin = self.origin(event, &target.id);
+                let origin = self.origin(&target.id);
                 self.targets.push((place(event, target), origin));
             }
         } else {
@@ -173,25 +173,25 @@ impl Pursuit {
     fn asks_for(&self, event: &Event<'_>) -> bool {
         let stems = driftline_core::words::name_stems(&event.action.name);
         stems.iter().skip(1).any(|&stem| self.says(stem))
-            || resources(event).any(|resource| self.said(event, &resource.id) == Said::Whole)
+            || resources(event).any(|resource| self.said(&resource.id) == Said::Whole)
     }
 
-    fn said(&self, event: &Event<'_>, id: &str) -> Said {
+    fn said(&self, id: &str) -> Said {
+        let id = id.to_lowercase();
+        let is_said = |token: &str| self.tokens.binary_search(&hash(token)).is_ok();
         let (mut all, mut said) = (0, 0);
-        for token in driftline_core::words::tokens(id) {
+        for token in driftline_core::words::tokens(&id) {
             all += 1;
-            said += u32::from(self.tokens.binary_search(&hash(&token)).is_ok());
+            said += u32::from(is_said(token));
         }
         match (said, all) {
-            (_, 0) | (0, _) => {}
-            (said, all) if said == all => return Said::Whole,
-            _ => {}
+            (_, 0) => Said::Not,
+            (said, all) if said == all => Said::Whole,
+            // In one word here, and in two there.
+            _ if is_said(&letters(&id)) => Said::Whole,
+            (said, all) if 2 * said >= all => Said::Half,
+            _ => Said::Not,
         }
-        // Written together in one and apart in the other.
-        if request_of(event).is_some_and(|request| letters(request).contains(&letters(id))) && letters(id).len() > 3 {
-            return Said::Whole;
-        }
-        if all > 0 && 2 * said >= all { Said::Half } else { Said::Not }
     }
 
     fn use_once(&mut self, key: u64) {
@@ -260,7 +260,7 @@ fn read(event: &Event<'_>) -> u64 {
 }
 
 fn letters(text: &str) -> String {
-    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    text.chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
 #[cfg(test)]
@@ -292,8 +292,7 @@ mod tests {
     }
 
     fn origin(before: &[Value], id: &str) -> Origin {
-        let text = event(&json!({}));
-        after(before).origin(&Event::decode(text.as_bytes(), &Limits::default()).unwrap(), id)
+        after(before).origin(id)
     }
 
     fn act(before: &[Value], then: &Value) -> Option<u8> {

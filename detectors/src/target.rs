@@ -39,8 +39,8 @@ fn total(counts: &Origins) -> f64 {
 }
 
 /// The session's word on a target, corrected by what other sessions of the agent have touched.
-fn origin(event: &Event<'_>, id: &str, pursuit: &Pursuit, is_known: impl Fn() -> bool) -> Origin {
-    match pursuit.origin(event, id) {
+fn origin(id: &str, pursuit: &Pursuit, is_known: impl Fn() -> bool) -> Origin {
+    match pursuit.origin(id) {
         Origin::Line | Origin::New if is_known() => Origin::Elsewhere,
         origin => origin,
     }
@@ -70,7 +70,7 @@ impl Detector for Target {
                 let key = scene.observation.touched.iter().find(|touched| touched.index == i).map(|it| it.resource);
                 key.is_some_and(|key| agent.resources.count(key) > 0)
             };
-            let origin = origin(event, &target.id, pursuit, is_known);
+            let origin = origin(&target.id, pursuit, is_known);
             let surprise = surprise(event, target, origin, learned);
             let counts = if i == 0 { surprise } else { OTHER * surprise };
             if i == 0 {

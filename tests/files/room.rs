@@ -57,9 +57,10 @@ fn no_room_for_the_state() {
 fn nearly_full(what: &str) {
     // Of 64 bytes.
     let line = |i: u32| format!("{{\"id\":\"old-{i:016}\",\"position\":\"old-{i:016}\"}}\n");
-    without_room_but(20_000, (16 << 20) + 4096, what, |site| {
-        fs::write(site.path(what), (0..1 << 18).map(line).collect::<String>()).unwrap();
-        assert_eq!(site.size(what), 16 << 20);
+    // More than the state takes.
+    without_room_but(20_000, (64 << 20) + 4096, what, |site| {
+        fs::write(site.path(what), (0..1 << 20).map(line).collect::<String>()).unwrap();
+        assert_eq!(site.size(what), 64 << 20);
     });
 }
 

@@ -68,6 +68,8 @@ const OBJECTS: &[&str] = &[
     "/verified",
     "/usage",
     "/network",
+    "/result",
+    "/result/mentions",
 ];
 const LISTS: &[&str] = &[
     "/resources",
@@ -78,6 +80,7 @@ const LISTS: &[&str] = &[
     "/credential/scopes",
     "/delegation/0/scopes",
     "/approval/roles",
+    "/result/mentions/field",
 ];
 const WORDS: &[&str] = &[
     "/action/kind",
@@ -91,8 +94,7 @@ const SKIPPED: &[&str] = &[
     "/schema",
     "/trace",
     "/trace/trace_id",
-    "/result",
-    "/result/mentions",
+    "/result/origin",
     "/message",
     "/peer",
     "/attestation",
@@ -130,6 +132,9 @@ const OPTIONAL: &[&str] = &[
     "/outcome",
     "/usage",
     "/network",
+    "/result",
+    "/result/mentions",
+    "/result/mentions/field",
     "/agent/name",
     "/action/server",
     "/action/access",
@@ -164,7 +169,7 @@ fn wrong_type(generator: &mut Generator) -> Hostile {
         (SKIPPED, &["7", "true", r#""x""#, "null", "[]", "{}", "[[],{}]", r#"{"":""}"#]),
     ]);
     let (field, raw) = (generator.pick(fields), generator.pick(raws));
-    if raw == "[]" && ["/permission", "/usage"].contains(&field) {
+    if raw == "[]" && ["/permission", "/usage", "/result", "/result/mentions"].contains(&field) {
         return lenient(generator);
     }
     let expected = if fields == SKIPPED { Expected::Scored } else { NOT_EVENT };

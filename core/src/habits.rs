@@ -18,9 +18,4 @@ impl Habits {
         self.requests.merge(&other.requests);
         self.targets.merge(&other.targets);
     }
-
-    /// Bytes it takes, on the heap and inline.
-    pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.requests.heap_bytes() + self.targets.heap_bytes()
-    }
 }

@@ -66,9 +66,10 @@ fn fixed(count: u32, sessions: u32) -> u64 {
 /// use driftline_core::{Requests, Words};
 ///
 /// let mut requests = Requests::default();
-/// requests.learn(&Words::of("refund order 7"), &[1, 2]);
-/// requests.learn(&Words::of("refund order 8"), &[1]);
-/// requests.learn(&Words::of("what is the weather"), &[3]);
+/// for (text, acts) in [("refund order 7", &[1, 2][..]), ("refund order 8", &[1]), ("what is the weather", &[3])] {
+///     let words = Words::of(text);
+///     requests.learn(words.key(), &words.stems, acts);
+/// }
 /// let refund = requests.get(Words::of("refund order 9").key()).unwrap();
 /// assert_eq!((refund.sessions, refund.count(1), refund.count(2)), (2, 2, 1));
 /// // Of two requests, one leads to act 1 always.
@@ -123,9 +124,9 @@ impl Requests {
         self.list.is_empty()
     }
 
-    /// Learns that a session had a request and did these distinct acts.
-    pub fn learn(&mut self, words: &crate::Words, acts: &[u32]) {
-        self.learn_request(words.key(), &words.stems, 1, acts.iter().map(|&act| (act, 1)));
+    /// Learns that a session had a request, known by its key and stems ([`crate::Words`]), and did these distinct acts.
+    pub fn learn(&mut self, key: u64, stems: &[u32], acts: &[u32]) {
+        self.learn_request(key, stems, 1, acts.iter().map(|&act| (act, 1)));
     }
 
     /// Adds all counts of `other`.
@@ -178,12 +179,6 @@ impl Requests {
         near.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         near.truncate(NEIGHBOURS);
         near
-    }
-
-    /// Bytes on the heap.
-    pub fn heap_bytes(&self) -> usize {
-        let of = |request: &Request| request.stems.capacity() * 4 + request.acts.capacity() * 8;
-        self.list.capacity() * size_of::<Request>() + self.list.iter().map(of).sum::<usize>() + self.index.heap_bytes()
     }
 
     fn learn_request(&mut self, key: u64, stems: &[u32], sessions: u32, acts: impl Iterator<Item = (u32, u32)>) {
@@ -313,13 +308,6 @@ impl Index {
     fn place(&self, stem: u32) -> Option<usize> {
         self.stems.binary_search_by_key(&stem, |&(stem, _)| stem).ok().map(|i| usize::from(self.stems[i].1))
     }
-
-    fn heap_bytes(&self) -> usize {
-        self.shares.capacity() * 16
-            + self.stems.capacity() * 8
-            + self.spread.capacity() * 2
-            + self.places.iter().map(|places| places.capacity() * 2 + size_of::<Vec<u16>>()).sum::<usize>()
-    }
 }
 
 #[cfg(test)]
@@ -344,7 +332,8 @@ mod tests {
             let mut acts = acts.clone();
             acts.sort_unstable();
             acts.dedup();
-            requests.learn(&words(*request), &acts);
+            let words = words(*request);
+            requests.learn(words.key(), &words.stems, &acts);
         }
         requests
     }
@@ -388,7 +377,9 @@ mod tests {
     fn the_rarer_a_shared_word_the_more_alike() {
         let mut requests = Requests::default();
         let texts = ["please send the invoice", "please book the flight", "please call the office"];
-        texts.iter().for_each(|text| requests.learn(&Words::of(text), &[]));
+        for words in texts.map(Words::of) {
+            requests.learn(words.key(), &words.stems, &[]);
+        }
         let near = requests.near(&Words::of("book a flight please"));
         assert_eq!(near[0].0, Words::of("please book the flight").key());
         assert!(near[0].1 > 0.3 && near[1..].iter().all(|&(_, alike)| alike < 0.05), "{near:?}");

@@ -107,11 +107,6 @@ impl Targets {
         &self.all
     }
 
-    /// Bytes on the heap.
-    pub fn heap_bytes(&self) -> usize {
-        self.list.capacity() * size_of::<(u32, Origins)>()
-    }
-
     fn add(&mut self, key: u32, counts: &Origins) {
         match self.list.binary_search_by_key(&key, |&(key, _)| key) {
             Ok(i) => add(&mut self.list[i].1, counts),

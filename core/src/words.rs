@@ -52,16 +52,6 @@ impl Words {
         words
     }
 
-    /// Whether a token stands in the text.
-    pub fn has_token(&self, token: u32) -> bool {
-        self.tokens.binary_search(&token).is_ok()
-    }
-
-    /// Whether a word of this stem stands in the text.
-    pub fn has_stem(&self, stem: u32) -> bool {
-        self.stems.binary_search(&stem).is_ok()
-    }
-
     /// One key for all requests of the same stems, in whatever order; 0 where there is none.
     pub fn key(&self) -> u64 {
         if self.stems.is_empty() {

@@ -19,7 +19,7 @@ const REMEMBERED: usize = 8;
 /// A tool that the agent uses in a larger share of its sessions than this is no way around: it is how it works.
 const ROUTINE: f64 = 0.05;
 /// Sessions that must have been learned before a first grant stands out by the agent's own history.
-const WARM_SESSIONS: u32 = 20;
+pub const WARM_SESSIONS: u32 = 20;
 
 /// An act that was refused. Part of the format of [`crate::state`].
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -51,6 +51,7 @@ pub use conductor::{Conductor, Control};
 pub use contribution::Contribution;
 pub use detector::{DETECTORS, Detector, Scene};
 pub use engine::{Counters, Engine, Scored};
+pub use escalation::WARM_SESSIONS;
 pub use evicted::{BackingError, BackingStore, Traffic};
 pub use finding::{DEVIATION, Finding, Techniques};
 pub use inventory::undecodable;

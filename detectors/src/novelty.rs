@@ -143,11 +143,10 @@ fn bet(scene: &mut Scene<'_, '_>, dimension: Dimension, key: u64, p: f64, observ
 fn judge(scene: &mut Scene<'_, '_>) -> Option<Finding> {
     let evidence = scene.session.wealth.largest();
     let severity = severity(evidence, level(&scene.world.settings))?;
-    if scene.session.alerted.is_some_and(|alerted| alerted >= severity) {
+    if scene.session.surprises.is_empty() || !scene.session.rises_to(severity) {
         return None;
     }
     let strongest = scene.session.surprises.first()?.clone();
-    scene.session.alerted = Some(severity);
     let p_value = (-evidence).exp();
     let agent = scene.event.agent.name.as_deref().unwrap_or(&scene.agent.id);
     let (kind, title) = match strongest.dimension {

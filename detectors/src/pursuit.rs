@@ -57,11 +57,9 @@ pub struct Pursuit {
 /// One act of a session, as it counts against its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Act {
-    /// The tool.
-    pub tool: u32,
-    /// How often the session has called it, this time included, up to four.
+    /// How often the session has called the tool, this time included, up to four.
     pub times: u8,
-    /// Stands for both.
+    /// Stands for the tool and that.
     pub key: u32,
 }
 
@@ -94,7 +92,7 @@ impl Pursuit {
         }
         let called = self.calls.iter().find(|&&(known, _)| known == tool).map_or(0, |&(_, times)| times);
         let times = (called + 1).min(TIMES);
-        Some(Act { tool, times, key: tool.rotate_left(u32::from(times)) })
+        Some(Act { times, key: tool.rotate_left(u32::from(times)) })
     }
 
     /// Where a resource comes from, as far as this session tells.
@@ -109,11 +107,9 @@ impl Pursuit {
         if self.used.contains(&resource(id)) {
             return Origin::Used;
         }
-        let stood = match self.met.binary_search(&mention_number(id, b"")) {
-            Ok(i) => self.stood[i],
-            Err(_) => 0,
-        };
-        match stood {
+        // Most events mention nothing, and the hash takes long.
+        let met = (!self.met.is_empty()).then(|| self.met.binary_search(&mention_number(id, b"")).ok()).flatten();
+        match met.map_or(0, |i| self.stood[i]) {
             stood if stood & stood::FIELD != 0 => Origin::Field,
             stood if stood & stood::LINE != 0 => Origin::Line,
             stood if stood & stood::TEXT_ASKED != 0 => Origin::TextAsked,
@@ -154,19 +150,8 @@ impl Pursuit {
 
     /// What it teaches.
     pub fn teach(&self, habits: &mut Habits) {
-        let words = Words { tokens: Vec::new(), stems: self.stems.clone() };
-        let mut acts = self.acts.clone();
-        acts.sort_unstable();
-        habits.requests.learn(&words, &acts);
+        habits.requests.learn(self.request, &self.stems, &self.acts);
         self.targets.iter().for_each(|&(key, origin)| habits.targets.learn(key, origin));
-    }
-
-    /// Bytes on the heap.
-    pub fn heap_bytes(&self) -> usize {
-        (self.tokens.capacity() + self.stems.capacity() + self.acts.capacity()) * 4
-            + (self.near.capacity() + self.used.capacity() + self.met.capacity()) * 8
-            + (self.calls.capacity() + self.targets.capacity()) * 8
-            + self.stood.capacity()
     }
 
     /// Whether the request says what an event calls, or names what it touches.

@@ -155,6 +155,15 @@ impl Session {
         ids
     }
 
+    /// Whether a severity is beyond what it was alerted on for. It counts as alerted on for that from here on.
+    pub fn rises_to(&mut self, severity: Severity) -> bool {
+        let rises = self.alerted.is_none_or(|alerted| alerted < severity);
+        if rises {
+            self.alerted = Some(severity);
+        }
+        rises
+    }
+
     /// Whether a finding is raised for the first time in this session.
     pub fn raise_once(&mut self, kind: &str, subject: &str) -> bool {
         let key = driftline_core::key(19, [kind, subject]);

@@ -39,10 +39,9 @@ pub fn p_value(surprise: f64) -> f64 {
 pub fn judge(scene: &mut Scene<'_, '_>, unasked: Unasked<'_, '_>) -> Option<Finding> {
     let p_value = p_value(unasked.act + unasked.targets);
     let severity = severity(-p_value.ln(), level(&scene.world.settings))?;
-    if scene.session.alerted.is_some_and(|alerted| alerted >= severity) {
+    if !scene.session.rises_to(severity) {
         return None;
     }
-    scene.session.alerted = Some(severity);
     let requests = &scene.agent.habits().requests;
     let agent = scene.event.agent.name.as_deref().unwrap_or(&scene.agent.id);
     let tool = shown(&scene.event.action.name);

@@ -2,12 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use driftline_detectors::Engine;
+use driftline_detectors::{Engine, WARM_SESSIONS};
 
 /// How long a count is good for.
 const GOOD_FOR: Duration = Duration::from_secs(60);
-/// An agent that fewer sessions were learned of is new: what is compared with it says little yet.
-const WARM_UP_SESSIONS: u32 = 20;
 
 /// What was last counted of an engine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,7 +20,7 @@ pub struct Size {
 impl Size {
     /// Counts what an engine holds.
     pub fn of(engine: &Engine, now: Instant) -> Self {
-        let warming_up = engine.agents().filter(|agent| agent.sessions_learned < WARM_UP_SESSIONS).count() as u64;
+        let warming_up = engine.agents().filter(|agent| agent.sessions_learned < WARM_SESSIONS).count() as u64;
         Self { bytes: engine.bytes() as u64, warming_up, counted: Some(now) }
     }
 
@@ -50,7 +48,7 @@ mod tests {
             );
             engine.observe(&Event::decode(record.as_bytes(), &Limits::default()).unwrap());
         };
-        (0..WARM_UP_SESSIONS).for_each(|_| observe(&mut engine, "old"));
+        (0..WARM_SESSIONS).for_each(|_| observe(&mut engine, "old"));
         engine.end_all_sessions();
         observe(&mut engine, "new");
         let now = Instant::now();

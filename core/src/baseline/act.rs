@@ -60,6 +60,7 @@ impl<'a> Act<'a> {
         let delegators = event.delegation.iter().filter_map(|link| link.agent.as_deref());
         let peers = delegators.chain(event.grant.as_ref().map(|grant| grant.to.as_str()));
         let permissions = event.permission.iter().flat_map(|permission| &permission.required);
+        let request = event.task.as_ref().and_then(|task| task.intent.as_deref()).unwrap_or_default();
         let usage = event.usage.unwrap_or_default();
         // Microseconds, and millionths of a dollar; what is no number, or below 0, was not given.
         let scaled = |value: Option<f64>, by: f64| {
@@ -92,7 +93,7 @@ impl<'a> Act<'a> {
             credential: event.credential.as_ref().map_or("", |credential| &credential.id),
             asn: event.network.as_ref().and_then(|network| network.asn).unwrap_or(0),
             country: event.network.as_ref().and_then(|network| network.country.as_deref()).unwrap_or(""),
-            request: event.task.as_ref().and_then(|task| task.intent.as_deref()).map_or("", beginning),
+            request: request.get(..request.floor_char_boundary(REQUEST_BYTES)).unwrap_or_default(),
             touched: touched.collect(),
             peers: peers.take(MOST_LISTED).collect(),
             permissions: permissions.take(MOST_LISTED).map(|permission| permission.as_str()).collect(),
@@ -111,13 +112,4 @@ impl<'a> Act<'a> {
         // A vector takes all there is.
         let _ = postcard::to_extend(self, Tail(bytes));
     }
-}
-
-/// As much of a request as is read; cut between characters.
-fn beginning(text: &str) -> &str {
-    let mut end = text.len().min(REQUEST_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default()
 }

@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use super::act::Act;
 use super::sizes::Size;
 use crate::observation::{Dimension, family, resource_keys, tool};
+use crate::words::tokens;
 use crate::{Timestamp, key, pair_key};
 
 /// Words of a request that are counted against the tools it led to.
@@ -158,7 +159,7 @@ impl<'a> Lesson<'a> {
 
     /// Counts the words of a request with the tools that it led to.
     fn words(&mut self, request: &'a str, tools: &[(u64, &'a str)]) {
-        let words = request.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().nth(2).is_some());
+        let words = tokens(request).filter(|word| word.chars().nth(2).is_some());
         for word in words.take(MOST_WORDS) {
             let lower = word.to_lowercase();
             let word_key = key(Dimension::Word as u8, [&lower, ""]);

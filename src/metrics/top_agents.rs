@@ -115,16 +115,19 @@ impl TopAgents {
         }
     }
 
-    /// Gives series to candidates above the line, the riskiest first, and to those on it while there is room.
+    /// Gives series to candidates above the line, the riskiest first, and to those on it while fewer than `K` have one
+    /// who are as risky: those who only wait to lose theirs stand in nobody's way.
     fn admit(&mut self, line: f64) {
+        let mut risky = self.members.values().filter(|member| member.risk >= line).count();
         let mut candidates: Vec<(Agent, f64)> =
             self.candidates.iter().map(|(agent, risk)| (agent.clone(), *risk)).collect();
         candidates.sort_by(|a, b| b.1.total_cmp(&a.1));
         for (agent, risk) in candidates {
-            let room = if risk > line { 2 * self.top } else { self.top };
-            if risk < line || self.members.len() >= room {
+            let belongs = risk > line || risk == line && risky < self.top;
+            if !belongs || self.members.len() >= 2 * self.top {
                 break;
             }
+            risky += 1;
             self.candidates.remove(&agent);
             self.members.insert(agent, Member { risk, below_since: None });
         }
@@ -202,6 +205,25 @@ mod tests {
         assert!(text.contains("driftline_agent_risk{agent=\"other\",tenant=\"*\"} 20\n"), "{text}");
         assert!(text.contains("driftline_agents_left_out 1\n"), "{text}");
         assert!(!text.contains("agent=\"b\""), "{text}");
+    }
+
+    #[test]
+    fn agents_on_the_line_do_not_wait_for_those_below_it_to_leave() {
+        let metrics = Metrics::new(2);
+        let mut top = metrics.top_agents();
+        let start = Instant::now();
+        for agent in ["a", "b"] {
+            top.record("", agent, risk(50.0));
+        }
+        top.refresh(start, 2);
+        for agent in ["a", "b"] {
+            top.record("", agent, risk(0.0));
+        }
+        for agent in ["c", "d", "e"] {
+            top.record("", agent, risk(90.0));
+        }
+        top.refresh(start, 5);
+        assert_eq!(members(&top), ["a", "b", "c", "d"], "c and d have what e equals");
     }
 
     #[test]

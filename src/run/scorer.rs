@@ -125,7 +125,6 @@ impl<'s> Scorer<'s> {
     /// [`CommandError`] where the source, or a topic that goes with it, is not to be had.
     pub fn new(service: &'s Service, commits: Commits, resumed: Option<Resumed>) -> Result<Self, CommandError> {
         let config = &service.config;
-        service.metrics.forget_lags();
         let settings = config.settings();
         let decoder =
             decoder::by_name(config.source.format()).map_err(|error| CommandError::Usage(error.to_string()))?;

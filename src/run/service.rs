@@ -161,6 +161,8 @@ impl Service {
             input.listen()?;
         }
         drop(input);
+        // What was read is others' now.
+        self.metrics.forget_lags();
         outcome.and(committed)
     }
 

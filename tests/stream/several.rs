@@ -35,6 +35,7 @@ fn several_instances_raise_the_alerts_that_their_control_log_gives() {
 fn whoever_leads_the_control_log_goes_on_without_a_gap_or_a_fork() {
     let Some(broker) = broker() else { return };
     let stream = Stream::new(broker, "leaders");
+    stream.make_source();
     let rounds = 4;
     let mut all = BTreeMap::from(["one", "two"].map(|name| (name, stream.run(name, ""))));
     for round in 0..rounds {

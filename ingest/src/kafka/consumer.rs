@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crossbeam_channel::bounded;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -16,6 +17,9 @@ use crate::source::{LogEnd, Polled, Source, SourceError, TopicPartition};
 
 /// Records taken at a time: enough that they come from several partitions, which are worked on side by side.
 const BATCH: usize = 16_384;
+
+/// What leaving the group may take: past it the broker gives this member up by itself, after its session's time-out.
+const CLOSING: Duration = Duration::from_secs(10);
 
 /// Defaults that what is configured goes over.
 const DEFAULTS: &[(&str, &str)] = &[
@@ -194,6 +198,31 @@ impl KafkaSource {
         partitions.into_iter().chain(more.into_iter().flatten()).collect()
     }
 
+    /// Answers the rebalances that the caller has not dealt with: the group waits for that.
+    ///
+    /// One that librdkafka has not told of yet must not be answered: it would tell of it while it closes, and what then
+    /// comes as an answer reaches a group that has ended, which hangs.
+    fn answer_all(&mut self) {
+        let read: Vec<TopicPartition> = self.started.keys().cloned().collect();
+        while let Some(note) = self.client.note() {
+            self.notes.push_back(note);
+        }
+        let mut answers = Vec::new();
+        if self.revoked.take().is_some() {
+            answers.push(self.client.unassign(&read));
+        }
+        for note in std::mem::take(&mut self.notes) {
+            answers.push(match note {
+                Note::Assign(_) => self.client.assign(&TopicPartitionList::new()),
+                Note::Revoke { .. } => self.client.unassign(&read),
+                Note::Failed(_) => Ok(()),
+            });
+        }
+        for failure in answers.into_iter().filter_map(Result::err) {
+            tracing::debug!("leaving the group: {}", failure.message);
+        }
+    }
+
     fn unassign(&self, partitions: &[TopicPartition]) -> Result<(), SourceError> {
         passing(self.client.unassign(partitions), "giving partitions up")
     }
@@ -286,13 +315,22 @@ impl Source for KafkaSource {
 
 impl Drop for KafkaSource {
     fn drop(&mut self) {
-        // The group knows neither what was read of the internal topics nor what was not started yet: what librdkafka is
-        // to take back is told to it here.
-        let read: Vec<TopicPartition> = self.started.keys().cloned().collect();
-        if self.revoked.is_some() || !read.is_empty() {
-            let _ = self.client.unassign(&read);
+        self.inquiries.clear();
+        self.answer_all();
+        let client = self.client.clone();
+        let (done, closed) = bounded(1);
+        let close = move || {
+            client.close();
+            // Nobody waits any more where it took too long.
+            let _ = done.send(());
+        };
+        match std::thread::Builder::new().name("closing".to_owned()).spawn(close) {
+            Err(error) => tracing::error!("cannot start a thread to leave the consumer group: {error}"),
+            Ok(_) if closed.recv_timeout(CLOSING).is_err() => {
+                tracing::error!("the consumer has not left its group in {} s: going on without", CLOSING.as_secs());
+            }
+            Ok(_) => {}
         }
-        self.client.close();
     }
 }
 

@@ -5,7 +5,7 @@ use std::ffi::{CString, c_void};
 use std::os::raw::{c_char, c_int};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use rdkafka::bindings as rd;
@@ -35,8 +35,11 @@ pub(super) struct Notes {
     queue: Mutex<VecDeque<Note>>,
     /// Set while no broker can be reached, as far as is known.
     unreachable: AtomicBool,
-    /// Set while the consumer closes: a callback then does at once what would else be left to the caller.
+    /// Set from when the consumer closes: a callback then answers at once what would else be left to the caller.
     closing: AtomicBool,
+    /// Held by whoever asks the group something, and by who sets `closing`: librdkafka (2.12.1) never answers what reaches
+    /// a group as it ends.
+    asking: RwLock<()>,
 }
 
 impl Notes {
@@ -46,6 +49,11 @@ impl Notes {
 
     fn pop(&self) -> Option<Note> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    fn close(&self) {
+        let _nobody_asks = self.asking.write().unwrap_or_else(PoisonError::into_inner);
+        self.closing.store(true, Ordering::SeqCst);
     }
 }
 
@@ -146,7 +154,12 @@ impl Client {
     pub fn unassign(&self, partitions: &[TopicPartition]) -> Result<(), Failure> {
         let list = list(partitions);
         // SAFETY: both are alive; the list is only read, and the error object is ours.
-        unsafe { unassign(self.ptr(), list.ptr()) }
+        unsafe {
+            match is_cooperative(self.ptr()) {
+                true => take_error(rd::rd_kafka_incremental_unassign(self.ptr(), list.ptr())),
+                false => check(rd::rd_kafka_assign(self.ptr(), ptr::null())),
+            }
+        }
     }
 
     /// Where the group stands in the partitions of the list: fills in their offsets and metadata.
@@ -246,20 +259,16 @@ impl Client {
         }
     }
 
-    /// Leaves the group and stops reading; the partitions are free for others when it returns.
+    /// Asks the group something, unless the consumer closes.
+    pub(super) fn ask<T>(&self, question: impl FnOnce(*mut rd::rd_kafka_t) -> Option<T>) -> Option<T> {
+        let _asking = self.notes().asking.read().unwrap_or_else(PoisonError::into_inner);
+        if self.notes().closing.load(Ordering::SeqCst) { None } else { question(self.ptr()) }
+    }
+
+    /// Leaves the group and stops reading; the partitions are free for others when it returns. Every rebalance that came as
+    /// a [`Note`] has been answered by then.
     pub fn close(&self) {
-        self.notes().closing.store(true, Ordering::SeqCst);
-        // The group waits for an answer to every rebalance that the caller has not dealt with.
-        while let Some(note) = self.note() {
-            let answered = match note {
-                Note::Assign(_) => self.assign(&TopicPartitionList::new()),
-                Note::Revoke { partitions, .. } => self.unassign(&partitions),
-                Note::Failed(_) => Ok(()),
-            };
-            if let Err(failure) = answered {
-                tracing::debug!("closing the consumer: {}", failure.message);
-            }
-        }
+        self.notes().close();
         // SAFETY: the client is alive.
         if let Err(failure) = check(unsafe { rd::rd_kafka_consumer_close(self.ptr()) }) {
             tracing::debug!("closing the consumer: {}", failure.message);
@@ -269,7 +278,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.notes().closing.store(true, Ordering::SeqCst);
+        self.notes().close();
         // SAFETY: the last user of all three; each is given up once, in the order that librdkafka asks for, and no
         // callback runs after `rd_kafka_destroy`.
         unsafe {
@@ -304,22 +313,6 @@ unsafe fn is_cooperative(client: *mut rd::rd_kafka_t) -> bool {
     unsafe { text(rd::rd_kafka_rebalance_protocol(client)) == "COOPERATIVE" }
 }
 
-/// # Safety
-///
-/// Both are alive.
-unsafe fn unassign(
-    client: *mut rd::rd_kafka_t,
-    list: *const rd::rd_kafka_topic_partition_list_t,
-) -> Result<(), Failure> {
-    // SAFETY: both are alive; the list is only read, and the error object is ours.
-    unsafe {
-        match is_cooperative(client) {
-            true => take_error(rd::rd_kafka_incremental_unassign(client, list)),
-            false => check(rd::rd_kafka_assign(client, ptr::null())),
-        }
-    }
-}
-
 /// Notes a rebalance. The group goes on once the caller has assigned or unassigned, which librdkafka allows at any time
 /// after the callback.
 ///
@@ -335,23 +328,22 @@ unsafe extern "C" fn on_rebalance(
     // SAFETY: as librdkafka documents the callback; `notes` outlives the client.
     unsafe {
         let notes = &*notes.cast::<Notes>();
-        let closing = notes.closing.load(Ordering::SeqCst);
+        if notes.closing.load(Ordering::SeqCst) {
+            // A group that ends takes this for giving up all there is, whatever it asked and by whatever protocol. One that
+            // has ended would not answer.
+            if rd::rd_kafka_consumer_closed(client) == 0 {
+                drop(check(rd::rd_kafka_assign(client, ptr::null())));
+            }
+            return;
+        }
         match what {
-            rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS if !closing => {
+            rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
                 notes.push(Note::Assign(partitions(list)));
             }
-            rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS if !closing => {
+            rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
                 let lost = rd::rd_kafka_assignment_lost(client) != 0;
                 notes.push(Note::Revoke { partitions: partitions(list), lost });
             }
-            rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                let nothing = TopicPartitionList::new();
-                drop(match is_cooperative(client) {
-                    true => take_error(rd::rd_kafka_incremental_assign(client, nothing.ptr())),
-                    false => check(rd::rd_kafka_assign(client, ptr::null())),
-                });
-            }
-            rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => drop(unassign(client, list)),
             // The rebalance failed; librdkafka wants everything unassigned, and tries again.
             error => {
                 notes.push(Note::Failed(Failure::of(Code::from(error))));

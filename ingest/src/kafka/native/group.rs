@@ -30,16 +30,16 @@ impl Membership {
         Self(client.clone())
     }
 
-    /// The member's standing now; `None` where it has not joined, or the group has given it up. A broker takes what
+    /// The member's standing now; `None` where it has not joined, is leaving, or the group has given it up. A broker takes what
     /// comes without a member's name where the group has no members, from whoever it is: it must not be sent.
     pub fn now(&self) -> Option<GroupMetadata> {
         // SAFETY: the client is alive; what is returned is ours, and lends its text for as long as it lives.
-        unsafe {
-            let metadata = GroupMetadata(NonNull::new(rd::rd_kafka_consumer_group_metadata(self.0.ptr()))?);
+        self.0.ask(|client| unsafe {
+            let metadata = GroupMetadata(NonNull::new(rd::rd_kafka_consumer_group_metadata(client))?);
             let name = text(rd::rd_kafka_consumer_group_metadata_member_id(metadata.0.as_ptr()));
             let joined = rd::rd_kafka_consumer_group_metadata_generation_id(metadata.0.as_ptr()) >= 0;
             (joined && !name.is_empty()).then_some(metadata)
-        }
+        })
     }
 }
 

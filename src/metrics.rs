@@ -58,7 +58,9 @@ pub struct Metrics {
     pub sessions_judged: IntCounter,
     /// Of these, kept out of the baselines, because they were alerted on.
     pub sessions_quarantined: IntCounter,
-    /// The probability that an honest session is alerted on.
+    /// False alerts that are acceptable in a day.
+    pub alert_budget: Gauge,
+    /// The probability that an honest session, or hour, is alerted on.
     pub alert_level: Gauge,
     /// Agents whose state is held, in memory or not.
     pub agents: IntGauge,
@@ -144,7 +146,14 @@ impl Metrics {
                 "sessions_quarantined_total",
                 "Of the sessions that were judged, those that were kept out of the baselines.",
             ),
-            alert_level: r.level("alert_level", "The probability that an honest session is alerted on, as configured."),
+            alert_budget: r.level(
+                "alert_budget_per_day",
+                "False alerts of learned behaviour that are acceptable in a day, as configured; not a number without a budget.",
+            ),
+            alert_level: r.level(
+                "alert_level",
+                "The probability that an honest session, or hour, is alerted on: what the budget gives, or as configured; the least of all.",
+            ),
             agents: r.gauge("agents", "Agents whose state is held, in memory or not."),
             agents_in_memory: r.gauge("agents_in_memory", "Agents whose state is in memory."),
             agents_warming_up: r.gauge(

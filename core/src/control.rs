@@ -86,8 +86,13 @@ pub enum Change {
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Sessions whose evidence would come from an honest session with at most this probability are alerted on. Default:
-    /// the fixed level that the detectors were measured at.
+    /// what the budget gives, or without one the fixed level that the detectors were measured at.
     pub level: Option<f64>,
+    /// False alerts that are acceptable in a day of event time, in each part of the fleet that `budget_scope` names. Of no
+    /// effect beside a level.
+    pub alert_budget: Option<f64>,
+    /// Whose false alerts the budget is about.
+    pub budget_scope: BudgetScope,
     /// Whether baselines learn from what is scored. Default true.
     pub learn: bool,
     /// How far an event may lag behind the newest one before the clock passes it, in milliseconds. Default 10 minutes.
@@ -108,6 +113,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             level: None,
+            alert_budget: None,
+            budget_scope: BudgetScope::Fleet,
             learn: true,
             allowed_lateness_ms: 10 * 60_000,
             allowed_earliness_ms: 5 * 60_000,
@@ -116,6 +123,19 @@ impl Default for Settings {
             limits: Limits::default(),
         }
     }
+}
+
+/// Whose false alerts a budget is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BudgetScope {
+    /// All agents' together.
+    #[default]
+    Fleet,
+    /// Each tenant's own.
+    Tenant,
+    /// Each peer group's own.
+    Group,
 }
 
 /// What agents did together in an hour of event time. Everything in it is a sum of integers or a sorted list, so that
@@ -141,6 +161,9 @@ pub struct GroupCounts {
     pub group: String,
     /// Agents that were learned from for the first time.
     pub agents: u64,
+    /// Judgements begun that could each end in a false alert: of sessions, and of hours.
+    #[serde(default)]
+    pub tests: u64,
     /// For each category: how many of its agents used it for the first time. Ordered by dimension and key.
     pub keys: Vec<KeyCount>,
 }

@@ -42,7 +42,8 @@ pub use alert::{
 };
 pub use categories::Categories;
 pub use control::{
-    Applied, Change, ControlEntry, ControlError, ControlRecord, Epoch, GroupCounts, KeyCount, Settings, TenantCounts,
+    Applied, BudgetScope, Change, ControlEntry, ControlError, ControlRecord, Epoch, GroupCounts, KeyCount, Settings,
+    TenantCounts,
 };
 pub use decode::DecodeError;
 pub use escape::{terminal, truncate};

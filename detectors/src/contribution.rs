@@ -20,6 +20,7 @@ pub struct Contribution {
 #[derive(Debug, Clone, Default)]
 struct GroupPart {
     agents: u64,
+    tests: u64,
     keys: HashMap<(u8, u64), u32>,
 }
 
@@ -36,7 +37,7 @@ impl GroupPart {
 /// A part of a contribution that is kept by itself.
 pub(crate) enum Part<'c> {
     /// What a peer group did.
-    Group { tenant: &'c str, group: &'c str, agents: u64, keys: Vec<KeyCount> },
+    Group { tenant: &'c str, group: &'c str, agents: u64, tests: u64, keys: Vec<KeyCount> },
     /// What was counted of a tenant.
     Tenant(&'c TenantCounts),
 }
@@ -45,6 +46,11 @@ impl Contribution {
     /// An agent of a group was learned from for the first time.
     pub(crate) fn agent_learned(&mut self, tenant: &Arc<str>, group: &Arc<str>) {
         self.group(tenant, group).agents += 1;
+    }
+
+    /// A judgement of an agent of a group has begun.
+    pub(crate) fn test_begun(&mut self, tenant: &Arc<str>, group: &Arc<str>) {
+        self.group(tenant, group).tests += 1;
     }
 
     /// An agent of a group used a category for the first time.
@@ -73,6 +79,7 @@ impl Contribution {
         for ((tenant, group), part) in other.groups {
             let own = self.group(&tenant, &group);
             own.agents += part.agents;
+            own.tests += part.tests;
             for (key, agents) in part.keys {
                 *own.keys.entry(key).or_default() += agents;
             }
@@ -95,8 +102,8 @@ impl Contribution {
     /// Its sums by peer group and by tenant, in order: how it travels to whoever closes the hour.
     pub fn into_sums(self) -> (Vec<GroupCounts>, Vec<TenantCounts>) {
         let groups = self.groups.into_iter().map(|((tenant, group), part)| {
-            let (agents, keys) = (part.agents, part.keys());
-            GroupCounts { tenant: tenant.to_string(), group: group.to_string(), agents, keys }
+            let (agents, tests, keys) = (part.agents, part.tests, part.keys());
+            GroupCounts { tenant: tenant.to_string(), group: group.to_string(), agents, tests, keys }
         });
         (groups.collect(), self.tenants.into_values().collect())
     }
@@ -104,8 +111,8 @@ impl Contribution {
     /// The contribution that has these sums.
     pub fn from_sums(groups: Vec<GroupCounts>, tenants: Vec<TenantCounts>) -> Self {
         let mut contribution = Self::default();
-        for GroupCounts { tenant, group, agents, keys } in groups {
-            contribution.put_group(&tenant, &group, agents, keys);
+        for GroupCounts { tenant, group, agents, tests, keys } in groups {
+            contribution.put_group(&tenant, &group, agents, tests, keys);
         }
         tenants.into_iter().for_each(|counts| contribution.put_tenant(counts));
         contribution
@@ -127,15 +134,16 @@ impl Contribution {
             tenant,
             group,
             agents: part.agents,
+            tests: part.tests,
             keys: part.keys(),
         });
         groups.chain(self.tenants.values().map(Part::Tenant))
     }
 
     /// Puts back what a peer group did.
-    pub(crate) fn put_group(&mut self, tenant: &str, group: &str, agents: u64, keys: Vec<KeyCount>) {
+    pub(crate) fn put_group(&mut self, tenant: &str, group: &str, agents: u64, tests: u64, keys: Vec<KeyCount>) {
         let keys = keys.into_iter().map(|count| ((count.dimension, count.key), count.agents)).collect();
-        *self.group(&tenant.into(), &group.into()) = GroupPart { agents, keys };
+        *self.group(&tenant.into(), &group.into()) = GroupPart { agents, tests, keys };
     }
 
     /// Puts back what was counted of a tenant.
@@ -199,7 +207,8 @@ mod tests {
         let tenant: Arc<str> = "t".into();
         for &(act, group, key) in acts {
             let group: Arc<str> = group.to_string().into();
-            match act % 4 {
+            match act % 5 {
+                4 => contribution.test_begun(&tenant, &group),
                 0 => contribution.agent_learned(&tenant, &group),
                 1 => contribution.category_learned(&tenant, &group, Dimension::Tool, key),
                 2 => contribution.agent_seen(&tenant, &key.to_string(), key % 3 == 0),
@@ -212,8 +221,8 @@ mod tests {
     proptest! {
         #[test]
         fn the_order_of_contributions_does_not_matter(
-            a in prop::collection::vec((0u8..4, 0u8..3, 0u64..60), 0..60),
-            b in prop::collection::vec((0u8..4, 0u8..3, 0u64..60), 0..60),
+            a in prop::collection::vec((0u8..5, 0u8..3, 0u64..60), 0..60),
+            b in prop::collection::vec((0u8..5, 0u8..3, 0u64..60), 0..60),
         ) {
             let whole = contribution(&[a.clone(), b.clone()].concat()).into_epoch(0, Timestamp::MIN);
             let mut ab = contribution(&a);
@@ -225,7 +234,7 @@ mod tests {
         }
 
         #[test]
-        fn sums_are_all_there_is_to_it(acts in prop::collection::vec((0u8..4, 0u8..3, 0u64..60), 0..60)) {
+        fn sums_are_all_there_is_to_it(acts in prop::collection::vec((0u8..5, 0u8..3, 0u64..60), 0..60)) {
             let (groups, tenants) = contribution(&acts).into_sums();
             let again = Contribution::from_sums(groups, tenants);
             prop_assert_eq!(again.is_empty(), acts.is_empty());

@@ -1,19 +1,14 @@
 //! The one place that decides whether learned evidence becomes an alert.
 
-use driftline_core::{Settings, Severity};
+use driftline_core::Severity;
 
-/// The level in force where the settings give none: a session is alerted on when evidence as strong would come from an
+/// The level in force where the settings give neither a level nor a budget: a session is alerted on when evidence as strong would come from an
 /// honest session with at most this probability.
 ///
 /// Measured, not derived (`cargo test --release -p driftline-detectors --test level -- --nocapture` prints the table):
 /// on simulated fleets without attacks it gives fewer than one alert in 2,000 sessions, and at the same level at least
 /// half of the staged hijacks, escalations, exfiltrations and shadow agents are caught.
 pub const DEFAULT_LEVEL: f64 = 1.0 / 2_000.0;
-
-/// The level in force.
-pub fn level(settings: &Settings) -> f64 {
-    settings.level.unwrap_or(DEFAULT_LEVEL)
-}
 
 /// How much a deviation matters, from its evidence (an e-value, as a natural logarithm): `None` below the level.
 pub fn severity(ln_evidence: f64, level: f64) -> Option<Severity> {

@@ -350,7 +350,11 @@ impl Engine {
         let (mut session, goes_on) = Self::session(world, agent, event, id, late, parts);
         if session.pursuit.is_none() {
             session.pursuit = Pursuit::begin(event, &agent.habits().requests).map(Box::new);
+            if session.pursuit.is_some() && goes_on {
+                parts.contribution.test_begun(&agent.tenant, &agent.group);
+            }
         }
+        let judged = agent.hour.judged();
         let mut findings = Vec::new();
         let mut p = [1.0; DETECTORS.len()];
         {
@@ -372,6 +376,9 @@ impl Engine {
                 *p = detector.score(&mut scene, &mut findings);
             }
             agent.put_document(document);
+        }
+        if agent.hour.judged().is_some_and(|hour| judged != Some(hour)) {
+            parts.contribution.test_begun(&agent.tenant, &agent.group);
         }
         session.note(event, &observation);
         session.quarantined |= findings.iter().any(|finding| finding.severity > Severity::Low);
@@ -420,6 +427,7 @@ impl Engine {
                 let oldest = agent.sessions.iter().map(|session| session.last).min().unwrap_or_default();
                 Self::end_sessions(world, agent, event.time, parts, |session, _| session.last == oldest);
             }
+            parts.contribution.test_begun(&agent.tenant, &agent.group);
         }
         (Box::new(Session::begin(session_key, event, id)), !late)
     }

@@ -16,6 +16,7 @@
 
 pub mod agent;
 mod arrivals;
+mod budget;
 mod conductor;
 mod context;
 mod contribution;
@@ -47,6 +48,7 @@ mod tool_names;
 mod unasked;
 mod world;
 
+pub use budget::Budget;
 pub use conductor::{Conductor, Control};
 pub use contribution::Contribution;
 pub use detector::{DETECTORS, Detector, Scene};

@@ -165,7 +165,13 @@ mod tests {
     fn epoch(group: &str, agents: u64, keys: &[(u64, u32)]) -> Epoch {
         let keys = keys.iter().map(|&(key, agents)| KeyCount { dimension: 0, key, agents }).collect();
         Epoch {
-            groups: vec![GroupCounts { tenant: "t".into(), group: group.into(), agents, keys }],
+            groups: vec![GroupCounts {
+                tenant: "t".into(),
+                group: group.into(),
+                agents,
+                keys,
+                ..GroupCounts::default()
+            }],
             ..Epoch::default()
         }
     }

@@ -9,7 +9,7 @@
 use driftline_core::{Basis, Evidence, truncate};
 
 use crate::agent::AgentState;
-use crate::decision::{level, one_in, severity};
+use crate::decision::{one_in, severity};
 use crate::detector::{Detector, Scene};
 use crate::finding::{DEVIATION, Finding, Techniques};
 use crate::neighbours::Group;
@@ -142,7 +142,7 @@ fn bet(scene: &mut Scene<'_, '_>, dimension: Dimension, key: u64, p: f64, observ
 /// Turns the session's evidence into a finding where it has passed the level, or a further severity.
 fn judge(scene: &mut Scene<'_, '_>) -> Option<Finding> {
     let evidence = scene.session.wealth.largest();
-    let severity = severity(evidence, level(&scene.world.settings))?;
+    let severity = severity(evidence, scene.world.level(scene.agent))?;
     if scene.session.surprises.is_empty() || !scene.session.rises_to(severity) {
         return None;
     }

@@ -8,7 +8,7 @@ use driftline_core::{Basis, Evidence, HourCounts, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentState;
-use crate::decision::{level, one_in, severity};
+use crate::decision::{one_in, severity};
 use crate::detector::{Detector, Scene};
 use crate::evidence::calibrate;
 use crate::finding::{DEVIATION, Finding, Techniques};
@@ -55,6 +55,11 @@ pub struct Hour {
 }
 
 impl Hour {
+    /// The hour, where it is judged.
+    pub(crate) fn judged(&self) -> Option<i64> {
+        self.hour.filter(|_| self.expected.is_some())
+    }
+
     /// When the agent's silence is to be looked at.
     pub fn silence_due(&self) -> Option<Timestamp> {
         self.silence_at
@@ -140,7 +145,7 @@ fn start_of(hour: i64) -> Timestamp {
 
 fn judge(scene: &mut Scene<'_, '_>, expected: Expected, p: f64) -> Option<Finding> {
     let evidence = calibrate(p).ln();
-    let severity = severity(evidence, level(&scene.world.settings))?;
+    let severity = severity(evidence, scene.world.level(scene.agent))?;
     let hour = &mut scene.agent.hour;
     if hour.alerted.is_some_and(|alerted| alerted >= severity) {
         return None;
@@ -206,7 +211,7 @@ pub fn silence(agent: &mut AgentState, world: &World, now: Timestamp) -> Option<
     let hours = due.since(agent.last_seen) / 3_600_000;
     let per_week = (0..168).map(|i| u64::from(agent.hours.events(i))).sum::<u64>() * 168
         / agent.hours.span().map_or(168, |(first, last)| (last - first + 1).max(1) as u64);
-    let p_value = level(&world.settings) * SILENCE_MARGIN;
+    let p_value = world.level(agent) * SILENCE_MARGIN;
     Some(Finding {
         detector: NAME,
         family: DEVIATION,
@@ -246,7 +251,7 @@ fn silence_due(agent: &AgentState, world: &World) -> Option<Timestamp> {
         return None;
     }
     let rhythm = Rhythm::of(&agent.hours);
-    let bound = (level(&world.settings) * SILENCE_MARGIN).ln();
+    let bound = (world.level(agent) * SILENCE_MARGIN).ln();
     let from = agent.last_seen.hour() + 1;
     let mut ln_p = 0.0;
     for hour in from..from + SILENCE_HORIZON_HOURS {

@@ -5,7 +5,7 @@
 
 use driftline_core::{Basis, Evidence, Origin, Resource, Text, truncate};
 
-use crate::decision::{level, one_in, severity};
+use crate::decision::{one_in, severity};
 use crate::detector::Scene;
 use crate::finding::{DEVIATION, Finding, Techniques};
 
@@ -38,7 +38,7 @@ pub fn p_value(surprise: f64) -> f64 {
 /// A finding where the event is stranger than the level allows, and stranger than what the session was alerted on for.
 pub fn judge(scene: &mut Scene<'_, '_>, unasked: Unasked<'_, '_>) -> Option<Finding> {
     let p_value = p_value(unasked.act + unasked.targets);
-    let severity = severity(-p_value.ln(), level(&scene.world.settings))?;
+    let severity = severity(-p_value.ln(), scene.world.level(scene.agent))?;
     if !scene.session.rises_to(severity) {
         return None;
     }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use driftline_core::{Change, ControlRecord, Epoch, Settings, TenantCounts, Timestamp};
 
+use crate::agent::AgentState;
+use crate::budget::Budget;
 use crate::neighbours::Neighbours;
 use crate::registry::Registry;
 
@@ -81,6 +83,8 @@ pub struct World {
     pub registry: Arc<Registry>,
     /// Peer groups and fleets.
     pub neighbours: Arc<Neighbours>,
+    /// How many judgements a day brings.
+    pub budget: Arc<Budget>,
     /// By tenant.
     pub coverage: Arc<BTreeMap<String, Coverage>>,
 }
@@ -122,6 +126,7 @@ impl World {
 
     fn fold_epoch(&mut self, epoch: &Epoch) {
         Arc::make_mut(&mut self.neighbours).fold(epoch);
+        Arc::make_mut(&mut self.budget).fold(epoch);
         let coverage = Arc::make_mut(&mut self.coverage);
         for counts in &epoch.tenants {
             let tenant = coverage.entry(counts.tenant.clone()).or_default();
@@ -148,6 +153,12 @@ impl World {
     pub fn settings_hash(&self) -> String {
         let text = serde_json::to_string(&*self.settings).unwrap_or_default();
         format!("{:016x}", driftline_core::key(25, [&text, ""]))
+    }
+
+    /// The level that an agent is judged at: evidence is alerted on that an honest session, or hour, would give with at most
+    /// this probability.
+    pub fn level(&self, agent: &AgentState) -> f64 {
+        self.budget.level_of(&self.settings, agent)
     }
 
     /// Whether a tenant has registered so many of its agents that one without an identity document stands out.

@@ -11,7 +11,7 @@ use driftline_evaluate::{Labels, Question};
 use driftline_ingest::{FileOptions, FileSource, Polled, Source, decoder};
 
 use super::check::Output;
-use super::{CommandError, check_level, documents, scores::write_score};
+use super::{CommandError, documents, scores::write_score, strictness::Strictness};
 use crate::evaluation::{Judge, page, summarize, table};
 use crate::intake::{self, Counts, Rules};
 use crate::progress::Progress;
@@ -46,9 +46,8 @@ pub struct Args {
     /// The format of the events.
     #[arg(long, default_value = "native")]
     format: String,
-    /// A fixed p-value level, 0 to 1, instead of the one that the detectors were measured at.
-    #[arg(long)]
-    level: Option<f64>,
+    #[command(flatten)]
+    strictness: Strictness,
     /// Where to write a page with the curve, the scores, and what was worst.
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
@@ -74,13 +73,12 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
         negative: condition("--negative", &args.negative)?,
         task: args.task.clone(),
     };
-    check_level(args.level)?;
+    let settings = args.strictness.settings()?;
     let file = File::open(&args.labels)
         .map_err(|error| CommandError::Usage(format!("cannot read {}: {error}", args.labels.display())))?;
     let labels = Labels::read(BufReader::new(file), &question)
         .map_err(|error| CommandError::Usage(format!("{}: {error}", args.labels.display())))?;
 
-    let settings = Settings { level: args.level, ..Settings::default() };
     let mut solo = Solo::new(settings.clone(), documents(args.identities.as_deref())?).map_err(out_of_order)?;
     if !args.history.is_empty() {
         read(&args.history, &args.format, &settings, |event| solo.observe(event).map(drop).map_err(out_of_order))?;

@@ -11,6 +11,7 @@ pub mod run;
 mod scores;
 pub mod simulate;
 pub mod state;
+mod strictness;
 
 use std::path::Path;
 
@@ -28,18 +29,6 @@ fn documents(folder: Option<&Path>) -> Result<Vec<IdentityDocument>, CommandErro
     match read.problems.first() {
         Some(problem) => Err(CommandError::Usage(problem.to_string())),
         None => Ok(read.documents.into_iter().map(|(_, document)| document).collect()),
-    }
-}
-
-/// Checks what `--level` gives.
-///
-/// # Errors
-///
-/// [`CommandError::Usage`] where it is no probability to judge by.
-fn check_level(level: Option<f64>) -> Result<(), CommandError> {
-    match level.is_some_and(|level| !(level > 0.0 && level <= 1.0)) {
-        true => Err(CommandError::Usage("--level: give a probability above 0 and up to 1".to_owned())),
-        false => Ok(()),
     }
 }
 

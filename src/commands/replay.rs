@@ -15,7 +15,7 @@ use driftline_ingest::kafka::partition_of;
 use driftline_ingest::{FileOptions, FileSource, PartitionBatch, Polled, Source, decoder};
 
 use self::given_log::GivenLog;
-use super::{CommandError, check_level, documents, scores::write_score};
+use super::{CommandError, documents, scores::write_score, strictness::Strictness};
 use crate::intake::{self, Counts, Rules};
 use crate::progress::Progress;
 use crate::store::{Arguments, Come, Keeper, Output, Progress as Kept};
@@ -31,7 +31,7 @@ pub struct Args {
     identities: Option<PathBuf>,
     /// A control log to replay by, instead of making clock and epochs from the input; identity documents and settings
     /// are in it. The input must be a dump of the topic that the log's run has read.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["level", "alert_budget"])]
     control: Option<PathBuf>,
     /// Score, but leave baselines as they are.
     #[arg(long, conflicts_with = "control")]
@@ -51,9 +51,8 @@ pub struct Args {
     /// The format of the events.
     #[arg(long, default_value = "native")]
     format: String,
-    /// A fixed p-value level, 0 to 1, instead of the one that the detectors were measured at.
-    #[arg(long, conflicts_with = "control")]
-    level: Option<f64>,
+    #[command(flatten)]
+    strictness: Strictness,
     /// A folder in which the replay keeps what it has come to. Killed at any moment and started again with the same
     /// arguments, it goes on; so it does where the files have grown. Of alerts, scores and dead letters nothing is lost
     /// and nothing comes twice.
@@ -104,9 +103,8 @@ struct Given {
 ///
 /// [`CommandError::Usage`] names the file, line and field of what cannot be used.
 pub fn run(args: &Args, log: &mut impl Write) -> Result<(), CommandError> {
-    check_level(args.level)?;
     let decoder = decoder::by_name(&args.format).map_err(|error| CommandError::Usage(error.to_string()))?;
-    let settings = Settings { level: args.level, learn: !args.no_learn, ..Settings::default() };
+    let settings = Settings { learn: !args.no_learn, ..args.strictness.settings()? };
     let mut source = FileSource::open(&args.files, FileOptions::default())
         .map_err(|error| CommandError::Usage(error.to_string()))?;
     let mut replay = Replay::new(args, &settings)?;
@@ -454,7 +452,8 @@ fn arguments(args: &Args) -> Arguments {
     Arguments::default()
         .and("FILES", Some(args.files.join(" ")))
         .and("--format", Some(args.format.clone()))
-        .and("--level", args.level.map(|level| level.to_string()))
+        .and("--alert-budget", args.strictness.alert_budget.map(|budget| budget.to_string()))
+        .and("--level", args.strictness.level.map(|level| level.to_string()))
         .and("--no-learn", args.no_learn.then(|| "set".to_owned()))
         .and("--partitions", Some(args.partitions.to_string()))
         .and("--scores", path(&args.scores))

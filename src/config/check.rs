@@ -144,12 +144,6 @@ fn detection(config: &Config, document: &Document<'_>, found: &mut Vec<Problem>)
             found
                 .push(document.error("detection.level", format!("is {level}; give a probability above 0 and below 1")));
         }
-        (None, Some(budget)) => found.push(document.warning(
-            "detection.alert_budget",
-            format!(
-                "{budget} is not kept yet: until baselines are calibrated, sessions are alerted on by a fixed level"
-            ),
-        )),
         _ => {}
     }
     if !(0.0..=1.0).contains(&detection.registration_share) {

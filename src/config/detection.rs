@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use driftline_core::{Limits, Settings};
+use driftline_core::{BudgetScope, Limits, Settings};
 use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,9 +13,13 @@ use super::Rate;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Detection {
-    /// How many false alerts are acceptable, over all agents: `"5/day"`. Thresholds follow from it once baselines are
-    /// calibrated; until then sessions are alerted on by the fixed level that the detectors were measured at.
+    /// How many false alerts of learned behaviour are acceptable in event time: `"5/day"`. How improbable evidence must be
+    /// for an alert follows from it and from how much there is to judge in a day. Findings that need no probability, such as
+    /// an undeclared tool, are not counted. Without a budget, a fixed level decides that the detectors were measured at.
     pub alert_budget: Option<Rate>,
+    /// Whose false alerts the budget is about: `fleet` (all agents' together), `tenant` (each tenant's own) or `group` (each
+    /// peer group's own).
+    pub budget_scope: BudgetScope,
     /// Instead of a budget: sessions are alerted on whose evidence would come from an honest session with at most this
     /// probability, above 0 and below 1.
     pub level: Option<f64>,
@@ -41,6 +45,7 @@ impl Default for Detection {
         let settings = Settings::default();
         Self {
             alert_budget: None,
+            budget_scope: settings.budget_scope,
             level: settings.level,
             learn: settings.learn,
             allowed_lateness: Duration::from_millis(settings.allowed_lateness_ms.unsigned_abs()),
@@ -55,6 +60,8 @@ impl Detection {
     pub(super) fn settings(&self, limits: Limits) -> Settings {
         Settings {
             level: self.level,
+            alert_budget: self.alert_budget.map(Rate::per_day),
+            budget_scope: self.budget_scope,
             learn: self.learn,
             allowed_lateness_ms: millis(self.allowed_lateness),
             allowed_earliness_ms: millis(self.allowed_earliness),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// let budget: Rate = "5/day".parse()?;
 /// assert_eq!(budget.interval().as_secs(), 86_400 / 5);
+/// assert_eq!(budget.per_day(), 5.0);
 /// assert_eq!(budget.to_string(), "5/day");
 /// # Ok::<(), driftline::config::ParseRateError>(())
 /// ```
@@ -66,6 +67,11 @@ pub struct ParseRateError(String);
 impl Rate {
     /// `1/second`.
     pub const ONE_A_SECOND: Self = Self { count: 1, unit: Unit::Second };
+
+    /// How many come in a day.
+    pub fn per_day(self) -> f64 {
+        f64::from(self.count) * 86_400.0 / self.unit.seconds() as f64
+    }
 
     /// The time that passes from one to the next when they come evenly.
     pub fn interval(self) -> Duration {

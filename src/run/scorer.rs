@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use driftline_core::{Alert, Applied, Outcome, Timestamp, key};
 use driftline_detectors::state::StateRecord;
-use driftline_detectors::{Conductor, Engine, OutOfOrder, decision};
+use driftline_detectors::{Conductor, Engine, OutOfOrder};
 use driftline_ingest::failpoints::{Step, reach};
 use driftline_ingest::kafka::{
     Admin, ClientSettings, GroupSettings, KafkaSource, Keyed, Membership, OutRecord, TopicSpec,
@@ -544,7 +544,9 @@ impl<'s> Scorer<'s> {
         }
         metrics.state_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         metrics.agents_warming_up.set(i64::try_from(warming_up).unwrap_or(i64::MAX));
-        metrics.alert_level.set(decision::level(&self.conductor.world().settings));
+        let world = self.conductor.world();
+        metrics.alert_level.set(world.budget.least_level(&world.settings));
+        metrics.alert_budget.set(world.settings.alert_budget.unwrap_or(f64::NAN));
         metrics.agents_in_memory.set(i64::try_from(self.resident()).unwrap_or(i64::MAX));
         let held: usize = self.owners.values().map(|owner| owner.engine.len()).sum();
         metrics.agents.set(i64::try_from(held).unwrap_or(i64::MAX));

@@ -14,6 +14,10 @@ use crate::state::{Key, Section, StateRecord, wire};
 #[derive(Serialize, Deserialize)]
 pub struct GroupBody(pub u64, pub Vec<KeyCount>);
 
+/// The same, as version 3 has it: and judgements begun.
+#[derive(Serialize, Deserialize)]
+pub struct GroupBody3(pub GroupBody, pub u64);
+
 /// Part of the format ([`crate::state`]): registered, unregistered, a sample of these, turned away.
 #[derive(Serialize, Deserialize)]
 pub struct TenantBody(pub u64, pub u64, pub Vec<String>, pub u64);
@@ -48,8 +52,8 @@ impl TenantBody {
 /// All that was gathered for the next epoch.
 pub fn contributed(contribution: &Contribution) -> impl Iterator<Item = StateRecord> {
     contribution.parts().map(|part| match part {
-        Part::Group { tenant, group, agents, keys } => {
-            seal(Key::partition(tenant, group, Section::Group), &GroupBody(agents, keys))
+        Part::Group { tenant, group, agents, tests, keys } => {
+            seal(Key::partition(tenant, group, Section::Group), &GroupBody3(GroupBody(agents, keys), tests))
         }
         Part::Tenant(counts) => seal(Key::partition(&counts.tenant, "", Section::Tenant), &TenantBody::of(counts)),
     })

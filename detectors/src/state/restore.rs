@@ -7,8 +7,8 @@ use crate::arrivals::Arrivals;
 use crate::engine::{Engine, intern};
 use crate::evicted::{BackingError, BackingStore, number_of};
 use crate::state::error::At;
-use crate::state::partition::{ArrivalsBody, GroupBody, NameBody, TenantBody};
-use crate::state::value::{checksum_of, open, unseal};
+use crate::state::partition::{ArrivalsBody, GroupBody, GroupBody3, NameBody, TenantBody};
+use crate::state::value::{checksum_of, open, unseal, version_of};
 use crate::state::{Changes, Entity, Key, Kind, Section, StateError, StateRecord, put_section};
 use crate::world::World;
 
@@ -166,8 +166,11 @@ impl Restoring {
                 self.held[place] |= if key.section == Section::Live { LIVE } else { BASELINE };
             }
             Section::Group => {
-                let GroupBody(agents, keys) = open(key, bytes, value)?;
-                self.engine.contribution.put_group(tenant, id, agents, keys);
+                let GroupBody3(GroupBody(agents, keys), tests) = match version_of(value) {
+                    1 | 2 => GroupBody3(open(key, bytes, value)?, 0),
+                    _ => open(key, bytes, value)?,
+                };
+                self.engine.contribution.put_group(tenant, id, agents, tests, keys);
                 self.changes.parts.insert(bytes.to_owned(), checksum_of(value));
             }
             Section::Tenant => {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::{Access, ActionKind, Event, Resource, Text, key};
+use crate::{Access, ActionKind, Event, Resource, Text, key, pair_key};
 
 /// A dimension in which categories are counted. Part of formats: values are never given anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,11 +35,13 @@ pub enum Dimension {
     Denied = 11,
     /// The tool, where it failed.
     Failed = 12,
+    /// What the client calls itself, without its version.
+    Client = 13,
 }
 
 impl Dimension {
     /// Every dimension, in the order of their values.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Tool,
         Self::Family,
         Self::Resource,
@@ -53,6 +55,7 @@ impl Dimension {
         Self::Word,
         Self::Denied,
         Self::Failed,
+        Self::Client,
     ];
 
     /// Its name in tables and files.
@@ -71,6 +74,7 @@ impl Dimension {
             Self::Word => "word",
             Self::Denied => "denied",
             Self::Failed => "failed",
+            Self::Client => "client",
         }
     }
 }
@@ -93,6 +97,17 @@ pub struct Observation {
     pub tool: u64,
     /// Resources touched, the main one first.
     pub touched: SmallVec<[Touched; 2]>,
+    /// Where it acts from; `None` where that is not told.
+    pub place: Option<Place>,
+}
+
+/// Where an agent acts from, as detectors see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Key of the network; 0 where neither autonomous system nor country is told.
+    pub network: u64,
+    /// Key of the client; one that does not name itself has one too.
+    pub client: u64,
 }
 
 /// Further resources beyond this many are not looked at one by one; they are counted in the alert's impact.
@@ -107,7 +122,11 @@ impl Observation {
             .enumerate()
             .map(|(index, resource)| touched(resource, changes, index))
             .collect();
-        Self { tool: tool(&event.action.name, event.action.server.as_deref().unwrap_or("")), touched }
+        let place = event.network.as_ref().map(|it| Place {
+            network: network(it.asn.unwrap_or(0), it.country.as_deref().unwrap_or("")),
+            client: key(Dimension::Client as u8, [client(it.user_agent.as_deref().unwrap_or("")), ""]),
+        });
+        Self { tool: tool(&event.action.name, event.action.server.as_deref().unwrap_or("")), touched, place }
     }
 }
 
@@ -135,6 +154,25 @@ fn touched(resource: &Resource<Text<'_>>, changes: bool, index: usize) -> Touche
 /// Key of a tool that a server offers; the server is empty where none is named.
 pub fn tool(name: &str, server: &str) -> u64 {
     key(Dimension::Tool as u8, [name, server])
+}
+
+/// Key of a network; 0 where neither its autonomous system (0) nor its country (empty) is known.
+pub fn network(asn: u32, country: &str) -> u64 {
+    match (asn, country) {
+        (0, "") => 0,
+        _ => pair_key(Dimension::Network as u8, [key(Dimension::Network as u8, [country, ""]), u64::from(asn)]),
+    }
+}
+
+/// A client's name without its version: the first product of a user agent (RFC 9110, 10.1.5).
+///
+/// ```
+/// use driftline_core::observation::client;
+/// assert_eq!(client("python-requests/2.32"), "python-requests");
+/// assert_eq!(client("Mozilla/5.0 (X11; Linux x86_64)"), "Mozilla");
+/// ```
+pub fn client(user_agent: &str) -> &str {
+    user_agent.split(['/', ' ']).next().unwrap_or_default()
 }
 
 /// Keys of a resource and of its family, with what was done to it; kind and role are empty where they are not given.

@@ -68,6 +68,10 @@ pub struct AgentState {
     pub resources: Categories,
     /// Versions, by sessions.
     pub versions: Categories,
+    /// Networks it acts from, by sessions.
+    pub networks: Categories,
+    /// Clients it acts with, by sessions.
+    pub clients: Categories,
     /// What its requests lead to; `None` before it has learned from a session with one.
     pub habits: Option<Box<Habits>>,
     /// When it works.
@@ -122,6 +126,8 @@ impl AgentState {
             families: Categories::default(),
             resources: Categories::default(),
             versions: Categories::default(),
+            networks: Categories::default(),
+            clients: Categories::default(),
             habits: None,
             hours: HourCounts::default(),
             hour: Hour::default(),
@@ -220,6 +226,17 @@ impl AgentState {
         self.sessions.iter().map(|session| session.deadline()).chain(self.hour.silence_due()).min()
     }
 
+    /// A release changes behaviour honestly: under a version of few sessions, little is known yet. What is left of a p-value
+    /// then.
+    pub(crate) fn with_release(&self, p: f64) -> f64 {
+        let learned = self.versions.count(self.version);
+        if learned == self.sessions_learned {
+            return p;
+        }
+        let doubt = 1.0 / (1.0 + f64::from(learned));
+        doubt + (1.0 - doubt) * p
+    }
+
     /// What its requests lead to, as far as is known.
     pub fn habits(&self) -> &Habits {
         static NONE: std::sync::LazyLock<Habits> = std::sync::LazyLock::new(Habits::default);
@@ -234,6 +251,8 @@ impl AgentState {
             + self.families.heap_bytes()
             + self.resources.heap_bytes()
             + self.versions.heap_bytes()
+            + self.networks.heap_bytes()
+            + self.clients.heap_bytes()
             + self.hours.heap_bytes()
             + self.repeats.heap_bytes()
             + self.denials.capacity() * size_of::<Denial>()

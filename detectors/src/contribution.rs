@@ -48,9 +48,9 @@ impl Contribution {
         self.group(tenant, group).agents += 1;
     }
 
-    /// A judgement of an agent of a group has begun.
-    pub(crate) fn test_begun(&mut self, tenant: &Arc<str>, group: &Arc<str>) {
-        self.group(tenant, group).tests += 1;
+    /// So many judgements of an agent of a group have begun.
+    pub(crate) fn tests_begun(&mut self, tenant: &Arc<str>, group: &Arc<str>, tests: u64) {
+        self.group(tenant, group).tests += tests;
     }
 
     /// An agent of a group used a category for the first time.
@@ -208,7 +208,7 @@ mod tests {
         for &(act, group, key) in acts {
             let group: Arc<str> = group.to_string().into();
             match act % 5 {
-                4 => contribution.test_begun(&tenant, &group),
+                4 => contribution.tests_begun(&tenant, &group, 1 + key),
                 0 => contribution.agent_learned(&tenant, &group),
                 1 => contribution.category_learned(&tenant, &group, Dimension::Tool, key),
                 2 => contribution.agent_seen(&tenant, &key.to_string(), key % 3 == 0),

@@ -6,7 +6,8 @@ use crate::agent::AgentState;
 use crate::finding::Finding;
 use crate::lexicon::Lexicon;
 use crate::neighbours::Group;
-use crate::observation::Observation;
+use crate::observation::{Dimension, Observation};
+use crate::pitman_yor::Level;
 use crate::registry::Registered;
 use crate::session::Session;
 use crate::tool_names::ToolNames;
@@ -44,6 +45,14 @@ impl<'s> Scene<'s, '_> {
         self.world.neighbours.group(self.agent.group_key)
     }
 
+    /// A category's p-value among its peers, then in the fleet.
+    pub fn peers(&self, dimension: Dimension, key: u64) -> f64 {
+        let tail = |group: Option<&Group>, above: &dyn Fn() -> f64| {
+            group.and_then(|group| group.usage(dimension as u8)).map_or_else(above, |usage| usage.tail(key, above))
+        };
+        tail(self.group(), &|| tail(self.fleet(), &|| 1.0))
+    }
+
     /// Its fleet.
     pub fn fleet(&self) -> Option<&'s Group> {
         self.world.neighbours.group(self.agent.fleet_key)
@@ -67,8 +76,9 @@ pub trait Detector: Sync {
 }
 
 /// All detectors, in the order in which they score.
-pub const DETECTORS: [&dyn Detector; 6] = [
+pub const DETECTORS: [&dyn Detector; 7] = [
     &crate::novelty::Novelty,
+    &crate::network::Network,
     &crate::context::Context,
     &crate::target::Target,
     &crate::rate::Rate,

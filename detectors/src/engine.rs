@@ -351,7 +351,7 @@ impl Engine {
         if session.pursuit.is_none() {
             session.pursuit = Pursuit::begin(event, &agent.habits().requests).map(Box::new);
             if session.pursuit.is_some() && goes_on {
-                parts.contribution.test_begun(&agent.tenant, &agent.group);
+                parts.contribution.tests_begun(&agent.tenant, &agent.group, 1);
             }
         }
         let judged = agent.hour.judged();
@@ -378,7 +378,7 @@ impl Engine {
             agent.put_document(document);
         }
         if agent.hour.judged().is_some_and(|hour| judged != Some(hour)) {
-            parts.contribution.test_begun(&agent.tenant, &agent.group);
+            parts.contribution.tests_begun(&agent.tenant, &agent.group, 1);
         }
         session.note(event, &observation);
         session.quarantined |= findings.iter().any(|finding| finding.severity > Severity::Low);
@@ -427,7 +427,7 @@ impl Engine {
                 let oldest = agent.sessions.iter().map(|session| session.last).min().unwrap_or_default();
                 Self::end_sessions(world, agent, event.time, parts, |session, _| session.last == oldest);
             }
-            parts.contribution.test_begun(&agent.tenant, &agent.group);
+            parts.contribution.tests_begun(&agent.tenant, &agent.group, 1 + u64::from(event.network.is_some()));
         }
         (Box::new(Session::begin(session_key, event, id)), !late)
     }
@@ -555,6 +555,8 @@ fn learn(session: &Session, agent: &mut AgentState, world: &World, parts: &mut P
             Dimension::Tool => &mut agent.tools,
             Dimension::Resource => &mut agent.resources,
             Dimension::Family => &mut agent.families,
+            Dimension::Network => &mut agent.networks,
+            Dimension::Client => &mut agent.clients,
             // Sessions note no others.
             _ => continue,
         };
@@ -570,7 +572,12 @@ fn learn(session: &Session, agent: &mut AgentState, world: &World, parts: &mut P
     }
     if agent.sessions_learned == PEER {
         parts.contribution.agent_learned(&agent.tenant, &agent.group);
-        for (dimension, counts) in [(Dimension::Tool, &agent.tools), (Dimension::Family, &agent.families)] {
+        for (dimension, counts) in [
+            (Dimension::Tool, &agent.tools),
+            (Dimension::Family, &agent.families),
+            (Dimension::Network, &agent.networks),
+            (Dimension::Client, &agent.clients),
+        ] {
             for &key in counts.keys() {
                 parts.contribution.category_learned(&agent.tenant, &agent.group, dimension, key);
             }

@@ -33,6 +33,7 @@ mod identity;
 mod inventory;
 mod lexicon;
 pub mod neighbours;
+mod network;
 mod novelty;
 pub mod observation;
 mod pitman_yor;

@@ -8,11 +8,9 @@
 
 use driftline_core::{Basis, Evidence, truncate};
 
-use crate::agent::AgentState;
 use crate::decision::{one_in, severity};
 use crate::detector::{Detector, Scene};
 use crate::finding::{DEVIATION, Finding, Techniques};
-use crate::neighbours::Group;
 use crate::observation::{Dimension, Touched, family, resources};
 use crate::pitman_yor::Level;
 use crate::session::Surprise;
@@ -53,7 +51,8 @@ fn tool(scene: &mut Scene<'_, '_>) -> f64 {
         return 1.0;
     }
     let agent = &*scene.agent;
-    let p = with_release(agent, agent.tools.tail(key, || declared(scene, key).max(peers(scene, Dimension::Tool, key))));
+    let of_others = || declared(scene, key).max(scene.peers(Dimension::Tool, key));
+    let p = agent.with_release(agent.tools.tail(key, of_others));
     if agent.tools.count(key) == 0 {
         scene.lexicon.note(key, &scene.event.action.name);
     }
@@ -88,7 +87,7 @@ fn touched(scene: &mut Scene<'_, '_>) -> f64 {
 fn resource(scene: &Scene<'_, '_>, touched: &Touched) -> f64 {
     let agent = &*scene.agent;
     // Peers are known by the families that they use, not by every resource.
-    let of_peers = || peers(scene, Dimension::Family, touched.family);
+    let of_peers = || scene.peers(Dimension::Family, touched.family);
     let family = || {
         // A family used before in this session was bet on when it was.
         if scene.session.has_used(touched.family) {
@@ -100,15 +99,7 @@ fn resource(scene: &Scene<'_, '_>, touched: &Touched) -> f64 {
             _ => 1.0,
         }
     };
-    with_release(agent, agent.resources.tail(touched.resource, family))
-}
-
-/// The category's p-value among peers, then in the fleet.
-fn peers(scene: &Scene<'_, '_>, dimension: Dimension, key: u64) -> f64 {
-    let tail = |group: Option<&Group>, above: &dyn Fn() -> f64| {
-        group.and_then(|group| group.usage(dimension as u8)).map_or_else(above, |usage| usage.tail(key, above))
-    };
-    tail(scene.group(), &|| tail(scene.fleet(), &|| 1.0))
+    agent.with_release(agent.resources.tail(touched.resource, family))
 }
 
 /// The p-value of a tool that the identity document lists and that the agent never used: one of those.
@@ -120,16 +111,6 @@ fn declared(scene: &Scene<'_, '_>, key: u64) -> f64 {
     let used = scene.agent.tools.distinct();
     let unused = document.document.tools.len().saturating_sub(used) + usize::from(scene.agent.tools.count(key) == 0);
     1.0 / unused.max(1) as f64
-}
-
-/// A release changes behaviour honestly: under a version of few sessions, little is known yet.
-fn with_release(agent: &AgentState, p: f64) -> f64 {
-    let learned = agent.versions.count(agent.version);
-    if learned == agent.sessions_learned {
-        return p;
-    }
-    let doubt = 1.0 / (1.0 + f64::from(learned));
-    doubt + (1.0 - doubt) * p
 }
 
 fn bet(scene: &mut Scene<'_, '_>, dimension: Dimension, key: u64, p: f64, observed: impl Fn(&Scene<'_, '_>) -> String) {

@@ -118,6 +118,10 @@ impl Session {
             }
             self.use_once(Dimension::Family, touched.family);
         }
+        if let Some(place) = observation.place {
+            self.use_once(Dimension::Network, place.network);
+            self.use_once(Dimension::Client, place.client);
+        }
         let sensitivity: Option<Sensitivity> = resources(event).filter_map(|resource| resource.sensitivity).max();
         self.impact.sensitivity = self.impact.sensitivity.max(sensitivity);
         if let Some(usage) = &event.usage {

@@ -1,6 +1,6 @@
 //! What the engine alerts on, measured on simulated fleets: without attacks no more than the budget allows, and at the same
 //! setting most attacks caught. `cargo test --release -p driftline-detectors --test budget -- --nocapture` prints the table;
-//! `DRIFTLINE_BUDGET_AGENTS`, `_DAYS` and `_SEEDS` ask for larger fleets.
+//! `DRIFTLINE_BUDGET_AGENTS`, `_DAYS`, `_SEEDS` and `_A_DAY` ask for larger fleets and another budget.
 
 #![cfg(test)]
 
@@ -96,9 +96,9 @@ fn asked(name: &str, default: u64) -> u64 {
 
 #[test]
 fn false_alerts_stay_within_the_budget_and_most_attacks_are_caught() {
-    const BUDGET: f64 = 1.0;
-    let (agents, days, seeds) = (asked("AGENTS", 60), asked("DAYS", 45), asked("SEEDS", 6));
-    let settings = || Settings { alert_budget: Some(BUDGET), ..Settings::default() };
+    let (agents, days, seeds) = (asked("AGENTS", 60), asked("DAYS", 30), asked("SEEDS", 4));
+    let budget = asked("A_DAY", 1) as f64;
+    let settings = || Settings { alert_budget: Some(budget), ..Settings::default() };
     // An agent makes about 70 events a day.
     let config = |attacks, seed| Config { agents, events: agents * days * 70, attacks, seed, ..Config::default() };
     let (mut sessions, mut spent, mut within) = (0, 0.0, BTreeMap::<String, u64>::new());
@@ -122,11 +122,14 @@ fn false_alerts_stay_within_the_budget_and_most_attacks_are_caught() {
     let alerts: u64 = within.values().sum();
     let (caught, of) = found.values().fold((0, 0), |sum, &(caught, of)| (sum.0 + caught, sum.1 + of));
     println!("{agents} agents, {seeds} fleets, {spent:.0} days, {sessions} honest sessions");
-    println!("  false alerts a day       {:.2} of {BUDGET} (and {besides} findings that are not counted)", alerts as f64 / spent);
+    println!(
+        "  false alerts a day       {:.2} of {budget} (and {besides} findings that are not counted)",
+        alerts as f64 / spent
+    );
     within.iter().for_each(|(kind, n)| println!("    {kind:<22} {n}"));
     println!("  attacks caught           {caught} of {of}");
     found.iter().for_each(|(kind, (found, of))| println!("    {kind:<22} {found} of {of}"));
     assert!(spent > 0.5 * (days * seeds) as f64, "{spent} days are too few");
-    assert!(alerts as f64 <= BUDGET * spent, "{alerts} false alerts in {spent:.0} days");
-    assert!(10 * caught >= 6 * of, "{caught} of {of} attacks");
+    assert!(alerts as f64 <= budget * spent, "{alerts} false alerts in {spent:.0} days");
+    assert!(10 * caught >= 8 * of, "{caught} of {of} attacks");
 }

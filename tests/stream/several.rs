@@ -13,7 +13,7 @@ use crate::instance::{Instance, PARTITIONS, Stream, have_read_all, wait};
 fn several_instances_raise_the_alerts_that_their_control_log_gives() {
     let Some(broker) = broker() else { return };
     let stream = Stream::new(broker, "several");
-    simulate(&stream, 200_000, "1");
+    simulate(&stream, events(200_000), "1");
     let all = ["one", "two", "three"].map(|name| stream.run(name, ""));
     wait("all records read", || have_read_all(&all));
     assert!(all.iter().all(|it| it.partitions() > 0), "each has a share of the partitions");
@@ -39,7 +39,7 @@ fn whoever_leads_the_control_log_goes_on_without_a_gap_or_a_fork() {
     let rounds = 4;
     let mut all = BTreeMap::from(["one", "two"].map(|name| (name, stream.run(name, ""))));
     for round in 0..rounds {
-        simulate(&stream, 50_000, &round.to_string());
+        simulate(&stream, events(200_000) / rounds, &round.to_string());
         let read =
             |all: &BTreeMap<_, Instance>| all.values().map(|it| it.metric("driftline_records_total")).sum::<f64>();
         let before = read(&all);
@@ -62,8 +62,7 @@ fn whoever_leads_the_control_log_goes_on_without_a_gap_or_a_fork() {
     stream.prove("the leader killed or stopped, two at a time", rounds);
 }
 
-fn simulate(stream: &Stream, size: u32, seed: &str) {
-    let events = events(size);
+fn simulate(stream: &Stream, events: u32, seed: &str) {
     let (agents, attacks, events) = ((events / 500).to_string(), (events / 2_000).to_string(), events.to_string());
     stream.simulate(&["--agents", &agents, "--events", &events, "--attacks", &attacks, "--seed", seed]);
 }
@@ -74,7 +73,7 @@ fn simulate(stream: &Stream, size: u32, seed: &str) {
 fn the_clock_does_not_pass_what_a_paused_instance_has_yet_to_read() {
     let Some(broker) = broker() else { return };
     let stream = Stream::new(broker, "unread");
-    simulate(&stream, 20_000, "1");
+    simulate(&stream, events(20_000), "1");
     // A pause that the group does not notice.
     let patient = "[source.kafka.librdkafka]\nsession.timeout.ms = 45000\n";
     let all = ["one", "two"].map(|name| stream.run(name, patient));

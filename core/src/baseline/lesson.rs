@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::act::Act;
 use super::sizes::Size;
-use crate::observation::{Dimension, family, resource_keys, tool};
+use crate::observation::{Dimension, family, network, resource_keys, tool};
 use crate::words::tokens;
 use crate::{Timestamp, key, pair_key};
 
@@ -146,9 +146,8 @@ impl<'a> Lesson<'a> {
         }
         act.peers.iter().for_each(|peer| self.add_named(Dimension::Peer, peer));
         act.permissions.iter().for_each(|permission| self.add_named(Dimension::Permission, permission));
-        if act.asn != 0 || !act.country.is_empty() {
-            let network = key(Dimension::Network as u8, [act.country, ""]);
-            let network = pair_key(Dimension::Network as u8, [network, u64::from(act.asn)]);
+        let network = network(act.asn, act.country);
+        if network != 0 {
             self.add(Dimension::Network, network, Name::Network(act.asn, act.country));
         }
         let of_acts = Size::ALL.iter().skip(Size::Duration as usize);

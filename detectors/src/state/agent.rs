@@ -14,7 +14,7 @@ use crate::rate::Hour;
 use crate::repeats::Repeats;
 use crate::session::Session;
 use crate::state::value::{open, seal, version_of};
-use crate::state::{At, Key, Section, StateError, StateRecord, wire};
+use crate::state::{At, Key, Section, StateError, StateRecord, VERSION, wire};
 
 /// What was learned: it changes when a session or an hour ends, and when a session begins under another group.
 ///
@@ -48,6 +48,19 @@ pub struct Baseline2<'a> {
     #[serde(with = "wire::categories")]
     versions: Cow<'a, Categories>,
     habits: Option<HabitsBody<'a>>,
+}
+
+/// What was learned, as version 3 has it: after all that version 2 had.
+///
+/// Part of the format ([`crate::state`]): fields are written in this order.
+#[derive(Serialize, Deserialize)]
+pub struct Baseline3<'a> {
+    #[serde(borrow)]
+    baseline: Baseline2<'a>,
+    #[serde(with = "wire::categories")]
+    networks: Cow<'a, Categories>,
+    #[serde(with = "wire::categories")]
+    clients: Cow<'a, Categories>,
 }
 
 /// Requests, and the origins of targets: by tool and role, and in all.
@@ -115,6 +128,21 @@ impl<'a> Baseline2<'a> {
         self.baseline.put(agent, names);
         agent.versions = self.versions.into_owned();
         agent.habits = habits;
+        Ok(())
+    }
+}
+
+impl<'a> Baseline3<'a> {
+    pub fn of(agent: &'a AgentState) -> Self {
+        let (networks, clients) = (Cow::Borrowed(&agent.networks), Cow::Borrowed(&agent.clients));
+        Self { baseline: Baseline2::of(agent), networks, clients }
+    }
+
+    /// Puts it back; says what cannot be so.
+    pub fn put(self, agent: &mut AgentState, names: &mut impl FnMut(&str) -> Arc<str>) -> Result<(), &'static str> {
+        self.baseline.put(agent, names)?;
+        agent.networks = self.networks.into_owned();
+        agent.clients = self.clients.into_owned();
         Ok(())
     }
 }
@@ -218,7 +246,7 @@ pub fn records(agent: &AgentState) -> [StateRecord; 2] {
 
 /// The record of what was learned of an agent.
 pub fn baseline(agent: &AgentState) -> StateRecord {
-    seal(Key::agent(&agent.tenant, &agent.id, Section::Baseline), &Baseline2::of(agent))
+    seal(Key::agent(&agent.tenant, &agent.id, Section::Baseline), &Baseline3::of(agent))
 }
 
 /// The record of what an event of an agent changes.
@@ -238,17 +266,20 @@ pub fn put_section(
     agent: &mut AgentState,
     mut names: &mut dyn FnMut(&str) -> Arc<str>,
 ) -> Result<(), StateError> {
-    let is_first = version_of(value) == 1;
-    let put = match key.section {
-        Section::Baseline if is_first => {
+    let version = version_of(value);
+    if key.section == Section::Baseline && version < VERSION {
+        // To be written as it is written now with what comes next.
+        agent.changed.set(Changed::BASELINE);
+    }
+    let put = match (key.section, version) {
+        (Section::Baseline, 1) => {
             open::<Baseline<'_>>(key, bytes, value)?.put(agent, &mut names);
-            // To be written as it is written now with what comes next.
-            agent.changed.set(Changed::BASELINE);
             Ok(())
         }
-        Section::Baseline => open::<Baseline2<'_>>(key, bytes, value)?.put(agent, &mut names),
-        Section::Live if is_first => open::<Live<'_>>(key, bytes, value)?.put(agent),
-        Section::Live => open::<Live2<'_>>(key, bytes, value)?.put(agent),
+        (Section::Baseline, 2) => open::<Baseline2<'_>>(key, bytes, value)?.put(agent, &mut names),
+        (Section::Baseline, _) => open::<Baseline3<'_>>(key, bytes, value)?.put(agent, &mut names),
+        (Section::Live, 1) => open::<Live<'_>>(key, bytes, value)?.put(agent),
+        (Section::Live, _) => open::<Live2<'_>>(key, bytes, value)?.put(agent),
         _ => return Err(StateError::key(bytes)),
     };
     put.map_err(|reason| StateError::Body { at: At::of(key), reason: reason.to_owned() })

@@ -12,7 +12,7 @@ pub struct Case {
 }
 
 pub fn all() -> Vec<Case> {
-    [novelty(), unasked(), rate(), identity(), ways_around(), no_ways_around(), grants()]
+    [novelty(), network(), unasked(), rate(), identity(), ways_around(), no_ways_around(), grants()]
         .into_iter()
         .flatten()
         .collect()
@@ -98,6 +98,23 @@ fn unasked() -> Vec<Case> {
             after(request, &send("bob@acme.example")),
         ),
     ]
+}
+
+/// An agent that always acts from one place, beside others that act from theirs. The last session comes from elsewhere; its
+/// twin from home, with a new release of its client.
+fn network() -> Vec<Case> {
+    let place = |asn: u32, client: &str| json!({"network": {"asn": asn, "country": "DE", "user_agent": client}});
+    let before: Vec<Value> = (0..60)
+        .flat_map(|n| {
+            [("a", 64_500), ("b", 64_501), ("c", 64_500)]
+                .map(|(agent, asn)| act(agent, n * 120, &place(asn, "httpx/0.27")))
+        })
+        .collect();
+    let after = |asn, client| Story {
+        level: Some(0.01),
+        ..acts([before.clone(), vec![act("a", 60 * 120, &place(asn, client))]].concat())
+    };
+    vec![case("unusual_network", "another network and client", after(65_010, "curl/8.9"), after(64_500, "httpx/0.28"))]
 }
 
 fn rate() -> Vec<Case> {

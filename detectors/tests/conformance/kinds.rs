@@ -60,7 +60,9 @@ fn an_alert_says_which_detector_and_which_events() {
 
 #[test]
 fn a_deviating_session_is_alerted_on_once_a_severity() {
-    for case in cases::all().into_iter().filter(|case| case.kind.starts_with("unusual")) {
+    // A session's evidence of novelty gathers; where it acts from is known at once.
+    let gathers = |kind: &str| matches!(kind, "unusual_tool" | "unusual_resource");
+    for case in cases::all().into_iter().filter(|case| gathers(case.kind)) {
         let alerts = case.provoked.alerts();
         let severities: Vec<_> = alerts.iter().map(|alert| alert.severity).collect();
         assert!(severities.len() > 1 && severities.is_sorted_by(|a, b| a < b), "{}: {severities:?}", case.kind);

@@ -1,0 +1,165 @@
+//! Network: a session that acts from a network, or with a client, that the agent does not act from.
+//!
+//! Whoever holds an agent's credential has what it may do, but seldom its place. Networks back off from the agent to its
+//! peer group and the fleet, and so do clients; from a network that the agent never used, its own habits say nothing of the
+//! client any more. Where a session acts from is one test, on the product of both p-values. Method: [`crate::pitman_yor`].
+
+use driftline_core::observation::{Place, client};
+use driftline_core::{Basis, Evidence, truncate};
+
+use crate::decision::{one_in, severity};
+use crate::detector::{Detector, Scene};
+use crate::finding::{DEVIATION, Finding, Techniques};
+use crate::observation::Dimension;
+use crate::pitman_yor::Level;
+
+/// See the module.
+pub struct Network;
+
+const NAME: &str = "network";
+/// Most characters of a client's name that are shown.
+const SHOWN: usize = 60;
+
+impl Detector for Network {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn kinds(&self) -> &'static [&'static str] {
+        &["unusual_network"]
+    }
+
+    fn score(&self, scene: &mut Scene<'_, '_>, findings: &mut Vec<Finding>) -> f64 {
+        let Some(place) = scene.observation.place else { return 1.0 };
+        if scene.session.has_used(place.network) && scene.session.has_used(place.client) {
+            return 1.0;
+        }
+        note_names(scene, place);
+        let agent = &*scene.agent;
+        let network = agent.networks.tail(place.network, || scene.peers(Dimension::Network, place.network));
+        let peers = || scene.peers(Dimension::Client, place.client);
+        let client = match agent.networks.count(place.network) {
+            0 => peers(),
+            _ => agent.clients.tail(place.client, peers),
+        };
+        let p = both(agent.with_release(network), agent.with_release(client));
+        findings.extend(judge(scene, p));
+        p
+    }
+}
+
+/// The p-value of two independent ones together, by their product (Fisher, "Statistical methods for research workers",
+/// 1932, for two).
+fn both(p: f64, q: f64) -> f64 {
+    let product = (p * q).max(1e-300);
+    (product * (1.0 - product.ln())).min(1.0)
+}
+
+fn note_names(scene: &mut Scene<'_, '_>, place: Place) {
+    if scene.agent.networks.count(place.network) == 0 {
+        let name = network_of(scene);
+        scene.lexicon.note(place.network, &name);
+    }
+    if scene.agent.clients.count(place.client) == 0 {
+        let name = client_of(scene);
+        scene.lexicon.note(place.client, &name);
+    }
+}
+
+fn judge(scene: &mut Scene<'_, '_>, p: f64) -> Option<Finding> {
+    let severity = severity(-p.ln(), scene.world.level(scene.agent))?;
+    if !scene.session.rises_to(severity) {
+        return None;
+    }
+    let (network, client) = (network_of(scene), client_of(scene));
+    let agent = scene.event.agent.name.as_deref().unwrap_or(&scene.agent.id);
+    let sessions = scene.agent.sessions_learned;
+    Some(Finding {
+        detector: NAME,
+        family: DEVIATION,
+        kind: "unusual_network",
+        basis: vec![Basis::Unusual],
+        severity,
+        anchor: format!("{}/{severity}", scene.session.first_event),
+        title: format!("{agent} acts from {network} with {client}, as it did in none of {sessions} sessions"),
+        summary: format!("A place as unusual comes in {} of this agent's honest sessions.", one_in(p)),
+        recommendation: "Ask the owner whether the agent has moved. If not, its credential is used by somebody else: \
+                         revoke it, and read what this session has touched.",
+        evidence: vec![
+            evidence(scene, "network", network, Dimension::Network),
+            evidence(scene, "client", client, Dimension::Client),
+        ],
+        steps: Vec::new(),
+        drift: None,
+        events: vec![scene.id.to_owned()],
+        p_value: Some(p),
+        e_value: None,
+        techniques: Techniques { attack: &["T1078.004", "T1550.001"], atlas: &[], owasp: &["ASI03"] },
+    })
+}
+
+fn evidence(scene: &Scene<'_, '_>, feature: &str, observed: String, dimension: Dimension) -> Evidence {
+    let place = scene.observation.place;
+    let (usual, key) = match dimension {
+        Dimension::Network => (&scene.agent.networks, place.map(|place| place.network)),
+        _ => (&scene.agent.clients, place.map(|place| place.client)),
+    };
+    let total = usual.total().max(1) as f64;
+    let expected = usual
+        .top(3)
+        .into_iter()
+        .map(|(key, count)| format!("{} ({:.0}%)", scene.lexicon.name(key), 100.0 * f64::from(count) / total));
+    let peers = scene.group().filter(|group| group.agents > 0).map(|group| {
+        let users = group.usage(dimension as u8).zip(key).map_or(0, |(usage, key)| usage.agents(key));
+        format!("{} of {} peers", u64::from(users).min(group.agents), group.agents)
+    });
+    Evidence {
+        feature: feature.to_owned(),
+        observed,
+        expected: expected.collect(),
+        baseline_count: Some(u64::from(scene.agent.sessions_learned)),
+        peers,
+        p_value: None,
+    }
+}
+
+/// The network in words, as far as it is told.
+fn network_of(scene: &Scene<'_, '_>) -> String {
+    let network = scene.event.network.as_ref();
+    let country = network.and_then(|network| network.country.as_deref()).map(|country| truncate(country, 8));
+    match (network.and_then(|network| network.asn), country) {
+        (Some(asn), Some(country)) => format!("AS{asn} ({country})"),
+        (Some(asn), None) => format!("AS{asn}"),
+        (None, Some(country)) => country.into_owned(),
+        (None, None) => "a network that is not told".to_owned(),
+    }
+}
+
+/// The client in words.
+fn client_of(scene: &Scene<'_, '_>) -> String {
+    let user_agent = scene.event.network.as_ref().and_then(|network| network.user_agent.as_deref());
+    match client(user_agent.unwrap_or_default()) {
+        "" => "a client that does not name itself".to_owned(),
+        name => truncate(name, SHOWN).into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+
+    #[test]
+    fn two_p_values_together_are_one() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(5);
+        let mut draws: Vec<f64> =
+            (0..20_000).map(|_| both(rng.random_range(0.0..1.0), rng.random_range(0.0..1.0))).collect();
+        draws.sort_by(f64::total_cmp);
+        for share in [0.01, 0.1, 0.5] {
+            let quantile = draws[(share * draws.len() as f64) as usize];
+            assert!((quantile / share - 1.0).abs() < 0.15, "{share}: {quantile}");
+        }
+        assert_eq!(both(1.0, 1.0), 1.0);
+    }
+}

@@ -44,8 +44,9 @@ mod tests {
     fn p_values_are_counted_by_detector_once_the_batch_is_done() {
         let metrics = Metrics::new(0);
         let tally = metrics.p_values();
-        tally.observe(&[0.004, 1.0, 1.0, 1.0, 1.0, 1.0]);
-        tally.observe(&[0.03, 1.0, 1.0, 1.0, 1.0, 1.0]);
+        let p = |novelty| std::array::from_fn(|i| if i == 0 { novelty } else { 1.0 });
+        tally.observe(&p(0.004));
+        tally.observe(&p(0.03));
         assert!(metrics.render().contains("driftline_p_value_count{detector=\"novelty\"} 0\n"));
         drop(tally);
         let text = metrics.render();

@@ -148,7 +148,7 @@ impl Metrics {
             ),
             alert_budget: r.level(
                 "alert_budget_per_day",
-                "False alerts of learned behaviour that are acceptable in a day, as configured; not a number without a budget.",
+                "False alerts of learned behaviour that are acceptable in a day, as configured; 0 where a fixed level decides.",
             ),
             alert_level: r.level(
                 "alert_level",

@@ -18,7 +18,7 @@ export const detection = board(
         {
           title: 'Level',
           description:
-            'The probability that an honest session is alerted on, as configured (`detection.level`). Lower it where there is more than you can look at.',
+            'The probability that an honest session, or hour, is alerted on: what `detection.alert_budget` gives, or `detection.level`. Lower the budget where there is more than you can look at.',
           unit: 'percentunit',
           width: 6,
         },
@@ -26,23 +26,23 @@ export const detection = board(
       ),
       figure(
         {
-          title: 'Alerts that honest sessions would give',
-          decimals: 0,
+          title: 'Alert budget',
+          decimals: 1,
           description:
-            'The level times the sessions judged, in the time that is shown: how many alerts of `novelty` and `rate` to expect from a fleet that does nothing wrong.',
+            'False alerts of learned behaviour that are acceptable in a day, as configured (`detection.alert_budget`); 0 where a fixed level decides.',
           width: 6,
         },
-        { expr: 'sum(increase(driftline_sessions_judged_total[$__range])) * max(driftline_alert_level)' },
+        { expr: 'max(driftline_alert_budget_per_day)' },
       ),
       figure(
         {
-          title: 'Alerts on deviations',
+          title: 'Alerts on deviations in a day',
           decimals: 0,
           description:
-            'Of `novelty` and `rate`, in the time that is shown. Many times what honest sessions would give: something is going on, or the fleet has changed as a whole.',
+            'Of the detectors that learn, in the last day. Within the budget they may all be false; many times the budget, something is going on, or the fleet has changed as a whole.',
           width: 6,
         },
-        { expr: 'sum(increase(driftline_alerts_total{detector=~"novelty|rate"}[$__range]))' },
+        { expr: 'sum(increase(driftline_alerts_total{detector=~"novelty|network|context|target|rate"}[1d]))' },
       ),
       figure(
         {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use driftline_core::{Categories, Event, Habits, HourCounts, Severity, Timestamp};
 
+use crate::drift::Drift;
 use crate::engine::LONGEST_NAME;
 use crate::escalation::Denial;
 use crate::neighbours::group_key;
@@ -74,6 +75,8 @@ pub struct AgentState {
     pub clients: Categories,
     /// What its requests lead to; `None` before it has learned from a session with one.
     pub habits: Option<Box<Habits>>,
+    /// What its sessions are compared with when they end; `None` before it has learned from one.
+    pub drift: Option<Box<Drift>>,
     /// When it works.
     pub hours: HourCounts,
     /// The hour it is in.
@@ -129,6 +132,7 @@ impl AgentState {
             networks: Categories::default(),
             clients: Categories::default(),
             habits: None,
+            drift: None,
             hours: HourCounts::default(),
             hour: Hour::default(),
             sessions: Vec::new(),
@@ -243,7 +247,7 @@ impl AgentState {
         self.habits.as_deref().unwrap_or(&NONE)
     }
 
-    /// Bytes it takes, on the heap and inline, without what is kept of requests.
+    /// Bytes it takes, on the heap and inline, without what is kept of requests and tasks.
     pub fn bytes(&self) -> usize {
         size_of::<Self>()
             + self.id.len()
@@ -255,6 +259,7 @@ impl AgentState {
             + self.clients.heap_bytes()
             + self.hours.heap_bytes()
             + self.repeats.heap_bytes()
+            + self.drift.as_ref().map_or(0, |drift| drift.heap_bytes())
             + self.denials.capacity() * size_of::<Denial>()
             + self.sessions.capacity() * size_of::<Box<Session>>()
             + self.sessions.len() * size_of::<Session>()

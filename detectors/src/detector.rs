@@ -76,7 +76,7 @@ pub trait Detector: Sync {
 }
 
 /// All detectors, in the order in which they score.
-pub const DETECTORS: [&dyn Detector; 7] = [
+pub const DETECTORS: [&dyn Detector; 8] = [
     &crate::novelty::Novelty,
     &crate::network::Network,
     &crate::context::Context,
@@ -84,4 +84,5 @@ pub const DETECTORS: [&dyn Detector; 7] = [
     &crate::rate::Rate,
     &crate::identity::Identity,
     &crate::escalation::Escalation,
+    &crate::drift::DriftDetector,
 ];

@@ -12,6 +12,7 @@ use crate::arrivals::Arrivals;
 use crate::conductor::Control;
 use crate::contribution::Contribution;
 use crate::detector::{DETECTORS, Scene};
+use crate::drift;
 use crate::evicted::{Evicted, number_of};
 use crate::explain::{Actor, alert_of};
 use crate::finding::Finding;
@@ -481,9 +482,14 @@ impl Engine {
             }
             let session = agent.sessions.remove(i);
             parts.counters.sessions += 1;
-            if session.alerted.is_some() || session.quarantined {
-                parts.counters.quarantined += 1;
-            } else if world.settings.learn {
+            let is_quarantined = session.alerted.is_some() || session.quarantined;
+            let learns = world.settings.learn && !is_quarantined;
+            parts.counters.quarantined += u64::from(is_quarantined);
+            if let Some(finding) = drift::session_ended(&session, agent, world, parts.lexicon, is_quarantined) {
+                let ended = session.deadline().min(now);
+                raise(finding, ended, agent, None, Some(&session), world, parts.alerts);
+            }
+            if learns {
                 learn(&session, agent, world, parts);
             }
         }

@@ -22,6 +22,7 @@ mod context;
 mod contribution;
 pub mod decision;
 mod detector;
+pub mod drift;
 mod engine;
 mod escalation;
 mod evicted;

@@ -3,6 +3,7 @@
 use driftline_core::{Event, Impact, Sensitivity, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::drift::Course;
 use crate::evidence::Wealth;
 use crate::observation::{Dimension, Observation, resources};
 use crate::pursuit::Pursuit;
@@ -75,6 +76,9 @@ pub struct Session {
     /// Its request and what it has done about it; `None` where there is none. Written beside the session.
     #[serde(skip)]
     pub pursuit: Option<Box<Pursuit>>,
+    /// What it has done, as drift is told by. Written beside the session.
+    #[serde(skip)]
+    pub course: Course,
 }
 
 impl Session {

@@ -7,6 +7,7 @@ use driftline_core::{Categories, Habits, HourCounts, Origins, Request, Requests,
 use serde::{Deserialize, Serialize};
 
 use crate::agent::{AgentState, Changed};
+use crate::drift::{Course, Drift};
 use crate::escalation::Denial;
 use crate::neighbours::group_key;
 use crate::pursuit::Pursuit;
@@ -63,6 +64,16 @@ pub struct Baseline3<'a> {
     clients: Cow<'a, Categories>,
 }
 
+/// What was learned, as version 4 has it: after all that version 3 had.
+///
+/// Part of the format ([`crate::state`]): fields are written in this order.
+#[derive(Serialize, Deserialize)]
+pub struct Baseline4<'a> {
+    #[serde(borrow)]
+    baseline: Baseline3<'a>,
+    drift: Option<Cow<'a, Drift>>,
+}
+
 /// Requests, and the origins of targets: by tool and role, and in all.
 #[derive(Serialize, Deserialize)]
 struct HabitsBody<'a>(Cow<'a, [Request]>, Cow<'a, [(u32, Origins)]>, Origins);
@@ -97,6 +108,17 @@ pub struct Live2<'a> {
     live: Live<'a>,
     /// In the order of the sessions: the version that each began under, and its pursuit.
     pursuits: Vec<(u64, Option<Cow<'a, Pursuit>>)>,
+}
+
+/// What an event changes, as version 4 has it: after all that version 2 had.
+///
+/// Part of the format ([`crate::state`]): fields are written in this order.
+#[derive(Serialize, Deserialize)]
+pub struct Live4<'a> {
+    #[serde(borrow)]
+    live: Live2<'a>,
+    /// In the order of the sessions.
+    courses: Vec<Cow<'a, Course>>,
 }
 
 impl<'a> Baseline2<'a> {
@@ -143,6 +165,41 @@ impl<'a> Baseline3<'a> {
         self.baseline.put(agent, names)?;
         agent.networks = self.networks.into_owned();
         agent.clients = self.clients.into_owned();
+        Ok(())
+    }
+}
+
+impl<'a> Baseline4<'a> {
+    pub fn of(agent: &'a AgentState) -> Self {
+        Self { baseline: Baseline3::of(agent), drift: agent.drift.as_deref().map(Cow::Borrowed) }
+    }
+
+    /// Puts it back; says what cannot be so.
+    pub fn put(self, agent: &mut AgentState, names: &mut impl FnMut(&str) -> Arc<str>) -> Result<(), &'static str> {
+        if self.drift.as_ref().is_some_and(|drift| !drift.is_sound()) {
+            return Err("what drift is told by that cannot be so");
+        }
+        self.baseline.put(agent, names)?;
+        agent.drift = self.drift.map(|drift| Box::new(drift.into_owned()));
+        Ok(())
+    }
+}
+
+impl<'a> Live4<'a> {
+    pub fn of(agent: &'a AgentState) -> Self {
+        let courses = agent.sessions.iter().map(|session| Cow::Borrowed(&session.course));
+        Self { live: Live2::of(agent), courses: courses.collect() }
+    }
+
+    /// Puts it back; says what cannot be so, and then nothing is changed.
+    pub fn put(self, agent: &mut AgentState) -> Result<(), &'static str> {
+        if self.courses.len() != self.live.pursuits.len() {
+            return Err("courses of sessions that cannot be so");
+        }
+        self.live.put(agent)?;
+        for (session, course) in agent.sessions.iter_mut().zip(self.courses) {
+            session.course = course.into_owned();
+        }
         Ok(())
     }
 }
@@ -246,12 +303,12 @@ pub fn records(agent: &AgentState) -> [StateRecord; 2] {
 
 /// The record of what was learned of an agent.
 pub fn baseline(agent: &AgentState) -> StateRecord {
-    seal(Key::agent(&agent.tenant, &agent.id, Section::Baseline), &Baseline3::of(agent))
+    seal(Key::agent(&agent.tenant, &agent.id, Section::Baseline), &Baseline4::of(agent))
 }
 
 /// The record of what an event of an agent changes.
 pub fn live(agent: &AgentState) -> StateRecord {
-    seal(Key::agent(&agent.tenant, &agent.id, Section::Live), &Live2::of(agent))
+    seal(Key::agent(&agent.tenant, &agent.id, Section::Live), &Live4::of(agent))
 }
 
 /// Puts one of an agent's sections back; `bytes` is the key's own form.
@@ -277,9 +334,11 @@ pub fn put_section(
             Ok(())
         }
         (Section::Baseline, 2) => open::<Baseline2<'_>>(key, bytes, value)?.put(agent, &mut names),
-        (Section::Baseline, _) => open::<Baseline3<'_>>(key, bytes, value)?.put(agent, &mut names),
+        (Section::Baseline, 3) => open::<Baseline3<'_>>(key, bytes, value)?.put(agent, &mut names),
+        (Section::Baseline, _) => open::<Baseline4<'_>>(key, bytes, value)?.put(agent, &mut names),
         (Section::Live, 1) => open::<Live<'_>>(key, bytes, value)?.put(agent),
-        (Section::Live, _) => open::<Live2<'_>>(key, bytes, value)?.put(agent),
+        (Section::Live, 2 | 3) => open::<Live2<'_>>(key, bytes, value)?.put(agent),
+        (Section::Live, _) => open::<Live4<'_>>(key, bytes, value)?.put(agent),
         _ => return Err(StateError::key(bytes)),
     };
     put.map_err(|reason| StateError::Body { at: At::of(key), reason: reason.to_owned() })

@@ -12,7 +12,7 @@ pub struct Case {
 }
 
 pub fn all() -> Vec<Case> {
-    [novelty(), network(), unasked(), rate(), identity(), ways_around(), no_ways_around(), grants()]
+    [novelty(), network(), unasked(), rate(), identity(), ways_around(), no_ways_around(), grants(), drift()]
         .into_iter()
         .flatten()
         .collect()
@@ -131,11 +131,11 @@ fn rate() -> Vec<Case> {
     };
     // Day and night, beside another agent that goes on.
     let beside = |hours: i64| {
-        (0..24 * 24).flat_map(move |hour| {
+        (0..24 * 24 * 3).flat_map(move |third| {
             ["a", "b"]
                 .into_iter()
-                .filter(move |&agent| agent == "b" || hour < hours)
-                .flat_map(move |agent| (0..3).map(move |i| act(agent, hour * 60 + i * 20, &json!({}))))
+                .filter(move |&agent| agent == "b" || third < hours * 3)
+                .map(move |agent| act(agent, third * 20, &json!({})))
         })
     };
     vec![
@@ -233,6 +233,18 @@ fn no_ways_around() -> Vec<Case> {
         ),
         case(kind, "too long after", refused_then(&write, 59, &around), refused_then(&write, 61, &around)),
     ]
+}
+
+/// Sessions like all others, in which one act fails from some session on, or here and there all along.
+fn drift() -> Vec<Case> {
+    let failing = |fails: fn(i64) -> bool| {
+        let mut acts = ordinary(140);
+        for (number, three) in (0..).zip(acts.chunks_mut(3)) {
+            three[1]["outcome"] = json!(if fails(number) { "error" } else { "success" });
+        }
+        self::acts(acts)
+    };
+    vec![case("drift", "acts that fail", failing(|number| number >= 70), failing(|number| number % 3 == 1))]
 }
 
 fn grants() -> Vec<Case> {

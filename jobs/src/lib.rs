@@ -12,6 +12,7 @@
 pub mod build;
 pub mod diff;
 mod error;
+mod exclude;
 mod logs;
 mod merged;
 mod output;

@@ -29,6 +29,15 @@ impl Store {
         Self { root: root.into() }
     }
 
+    /// The store and the version that `STORE[@VERSION]` names; by default the one in force.
+    pub fn at(reference: &str) -> (Self, &str) {
+        match reference.rsplit_once('@') {
+            // A folder may have the mark in its name.
+            Some((store, version)) if !Path::new(reference).exists() => (Self::new(store), version),
+            _ => (Self::new(reference), CURRENT),
+        }
+    }
+
     /// Publishes baselines, which come in order of tenant, agent and version, and puts them in force. Readers see the version
     /// whole or not at all. Where the same content is published already, that version stays as it is, is in force again, and
     /// its manifest is returned.

@@ -22,7 +22,7 @@ use crate::JobError;
 use crate::exclude::Alerted;
 use crate::logs::Logs;
 use crate::merged::Merged;
-use crate::scan::{self, Input};
+use crate::scan::{self, Acts, Input};
 
 /// `driftline baseline build FILES… --store STORE`.
 #[derive(Debug, clap::Args)]
@@ -131,7 +131,7 @@ async fn entries(input: &Arc<Input>, threads: usize) -> Result<Vec<Entry>, JobEr
     let context = SessionContext::new_with_config(config);
     context.register_udaf(AggregateUDF::from(Logs::new()));
     context.register_udaf(AggregateUDF::from(Merged::new(Limits::default().keys_per_agent)));
-    context.register_table("acts", Arc::new(scan::table(input, threads)?))?;
+    context.register_table("acts", Arc::new(scan::table::<Acts>(input, threads)?))?;
     let mut rows = context.sql(PLAN).await?.execute_stream().await?;
     let bar = progress(input.bytes());
     let started = Instant::now();

@@ -1,14 +1,12 @@
 //! `--exclude-alerts FILE`: what raised alerts is not learned, as in the stream.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use driftline_core::baseline::Exclusion;
-use driftline_core::{Alert, Event, Severity, terminal};
+use driftline_core::{Alert, Event, Severity};
 
-use crate::JobError;
+use crate::{JobError, alerts};
 
 /// The kind of an alert on an agent's pace.
 const BURST: &str = "burst";
@@ -32,18 +30,8 @@ impl Alerted {
     ///
     /// [`JobError::Usage`] names file and line of what is no alert.
     pub fn read(path: &Path) -> Result<Self, JobError> {
-        let unusable = |what: String| JobError::Usage(format!("{}: {what}", path.display()));
-        let file = File::open(path).map_err(|error| unusable(format!("cannot read: {error}")))?;
         let mut alerted = Self::default();
-        for (number, line) in (1..).zip(BufReader::new(file).lines()) {
-            let line = line.map_err(|error| unusable(format!("line {number}: {error}")))?;
-            if line.trim().is_empty() {
-                continue;
-            }
-            let alert: Alert = serde_json::from_str(&line)
-                .map_err(|error| unusable(format!("line {number}: not an alert: {}", terminal(&error.to_string()))))?;
-            alerted.add(&alert);
-        }
+        alerts::read(path, |alert| alerted.add(alert))?;
         Ok(alerted)
     }
 

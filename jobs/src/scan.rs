@@ -1,6 +1,7 @@
 //! Files as a table: each core takes the next block of lines, decodes it, and hands it on as Arrow columns.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -163,7 +164,7 @@ impl Input {
     }
 
     /// Decodes a block.
-    fn decode(&self, batch: &PartitionBatch, acts: &mut Acts) -> Result<(), JobError> {
+    fn decode(&self, batch: &PartitionBatch, rows: &mut impl Rows) -> Result<(), JobError> {
         let file = self.files.get(&batch.partition.topic).copied().unwrap_or(0) << LINE_BITS;
         let (mut events, mut outside, mut rejected) = (0, 0, 0);
         for (i, record) in batch.iter().enumerate() {
@@ -171,7 +172,7 @@ impl Input {
             decoder::decode(self.decoder, &record, &self.limits, &mut |decoded| match decoded {
                 Ok(event) if self.is_inside(event.time) => {
                     events += 1;
-                    acts.push(event, order, self.alerted.exclusion(event));
+                    rows.push(event, order, self.alerted.exclusion(event));
                 }
                 Ok(_) => outside += 1,
                 Err(error) => {
@@ -217,8 +218,24 @@ impl Input {
     }
 }
 
-/// Columns under way.
-struct Acts {
+/// Columns under way, of a table that is made of events.
+pub trait Rows: Send + Sized + 'static {
+    /// The table's columns.
+    fn schema() -> SchemaRef;
+    /// No row yet.
+    fn new() -> Self;
+    /// Adds an event that stands at this place of the input.
+    fn push(&mut self, event: &Event<'_>, order: u64, exclusion: Exclusion);
+    /// All rows.
+    ///
+    /// # Errors
+    ///
+    /// As [`RecordBatch::try_new`].
+    fn finish(self, schema: &SchemaRef) -> Result<RecordBatch>;
+}
+
+/// The acts of the input: tenant, agent, version, session, act.
+pub struct Acts {
     tenants: StringBuilder,
     agents: StringBuilder,
     versions: StringBuilder,
@@ -227,7 +244,18 @@ struct Acts {
     written: Vec<u8>,
 }
 
-impl Acts {
+impl Rows for Acts {
+    fn schema() -> SchemaRef {
+        let text = |name: &str| Field::new(name, DataType::Utf8, false);
+        Arc::new(Schema::new(vec![
+            text("tenant"),
+            text("agent"),
+            text("version"),
+            Field::new("session", DataType::UInt64, false),
+            Field::new("act", DataType::Binary, false),
+        ]))
+    }
+
     fn new() -> Self {
         Self {
             tenants: StringBuilder::new(),
@@ -262,13 +290,19 @@ impl Acts {
 }
 
 /// One of the threads that read.
-#[derive(Debug)]
-struct Reader {
+struct Reader<R> {
     input: Arc<Input>,
     schema: SchemaRef,
+    rows: PhantomData<fn() -> R>,
 }
 
-impl PartitionStream for Reader {
+impl<R> std::fmt::Debug for Reader<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").field("input", &self.input).finish_non_exhaustive()
+    }
+}
+
+impl<R: Rows> PartitionStream for Reader<R> {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -279,11 +313,11 @@ impl PartitionStream for Reader {
         builder.spawn_blocking(move || {
             let external = |error: JobError| DataFusionError::External(Box::new(error));
             while let Some(batches) = input.next().map_err(external)? {
-                let mut acts = Acts::new();
+                let mut rows = R::new();
                 for batch in &batches {
-                    input.decode(batch, &mut acts).map_err(external)?;
+                    input.decode(batch, &mut rows).map_err(external)?;
                 }
-                if sender.blocking_send(acts.finish(&schema)).is_err() {
+                if sender.blocking_send(rows.finish(&schema)).is_err() {
                     // Nobody wants more.
                     break;
                 }
@@ -294,20 +328,16 @@ impl PartitionStream for Reader {
     }
 }
 
-/// The acts that the input holds as a table (tenant, agent, version, session, act) that so many threads read.
+/// The input as a table that so many threads read.
 ///
 /// # Errors
 ///
 /// As [`StreamingTable::try_new`].
-pub fn table(input: &Arc<Input>, threads: usize) -> Result<StreamingTable> {
-    let text = |name: &str| Field::new(name, DataType::Utf8, false);
-    let schema = Arc::new(Schema::new(vec![
-        text("tenant"),
-        text("agent"),
-        text("version"),
-        Field::new("session", DataType::UInt64, false),
-        Field::new("act", DataType::Binary, false),
-    ]));
-    let part = || Arc::new(Reader { input: input.clone(), schema: schema.clone() }) as Arc<dyn PartitionStream>;
+pub fn table<R: Rows>(input: &Arc<Input>, threads: usize) -> Result<StreamingTable> {
+    let schema = R::schema();
+    let part = || {
+        Arc::new(Reader { input: input.clone(), schema: schema.clone(), rows: PhantomData::<fn() -> R> })
+            as Arc<dyn PartitionStream>
+    };
     StreamingTable::try_new(schema.clone(), (0..threads).map(|_| part()).collect())
 }

@@ -1,7 +1,6 @@
 //! `--baseline STORE[@VERSION]`: a published baseline to begin with, and what of the input it contains already.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use driftline_baseline::{About, Part, Store, StoreError};
@@ -26,12 +25,7 @@ impl Published {
     ///
     /// [`CommandError::Usage`] where there is no such version, or it is damaged.
     pub fn open(reference: &str) -> Result<Self, CommandError> {
-        // A folder may have the mark in its name.
-        let (store, version) = match reference.rsplit_once('@') {
-            Some((store, version)) if !Path::new(reference).exists() => (store, version),
-            _ => (reference, "current"),
-        };
-        let store = Store::new(store);
+        let (store, version) = Store::at(reference);
         let told = |error: StoreError| CommandError::Usage(format!("--baseline {reference}: {error}"));
         let manifest = store.find(version).map_err(told)?;
         let entries = store.read(&manifest.version).map_err(told)?;

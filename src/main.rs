@@ -26,6 +26,9 @@ enum Command {
     /// What agents do, from their history: build, show, list, diff, rollback.
     #[command(disable_help_flag = true)]
     Baseline(commands::baseline::Args),
+    /// SQL over events, alerts and baselines.
+    #[command(disable_help_flag = true)]
+    Query(commands::baseline::QueryArgs),
     /// How well the detectors tell attacks from honest sessions, by labelled events.
     Evaluate(commands::evaluate::Args),
     /// Labelled synthetic events, to a file, to standard output or into Kafka.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
             return done(commands::replay::run(args, &mut std::io::stderr()));
         }
         Command::Baseline(args) => commands::baseline::run(args),
+        Command::Query(args) => commands::baseline::query(args),
         Command::Evaluate(args) => commands::evaluate::run(args, &mut out),
         Command::Simulate(args) => commands::simulate::run(args, &mut out),
         Command::Check(args) => commands::check::run(args, &mut out),

@@ -44,9 +44,9 @@ pub enum StoreError {
         /// The hash of what was published.
         expected: String,
     },
-    /// Tables that cannot be written, or are not those of baselines.
-    #[error("{path}: not the tables of baselines: {problem}; publish them again")]
-    Tables {
+    /// Files that cannot be written, or are not those of baselines.
+    #[error("{path}: not the files of baselines: {problem}; publish them again")]
+    Files {
         /// The version's folder.
         path: PathBuf,
         /// What is wrong.

@@ -4,13 +4,14 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use driftline_core::record_hash;
 
-use crate::{About, Entry, Manifest, StoreError, tables};
+#[cfg(feature = "publish")]
+use crate::{About, tables};
+use crate::{Entry, Manifest, StoreError, compact};
 
 const MANIFEST: &str = "manifest.json";
-const TABLES: [&str; 2] = ["agents.parquet", "counts.parquet"];
+const FILES: [&str; 3] = ["baselines.zst", "agents.parquet", "counts.parquet"];
 /// Names the version in force.
 const CURRENT: &str = "current";
 /// Hexadecimal digits of the content's hash that name a version.
@@ -28,6 +29,15 @@ impl Store {
         Self { root: root.into() }
     }
 
+    /// The store and the version that `STORE[@VERSION]` names; by default the one in force.
+    pub fn at(reference: &str) -> (Self, &str) {
+        match reference.rsplit_once('@') {
+            // A folder may have the mark in its name.
+            Some((store, version)) if !Path::new(reference).exists() => (Self::new(store), version),
+            _ => (Self::new(reference), CURRENT),
+        }
+    }
+
     /// Publishes baselines, which come in order of tenant, agent and version, and puts them in force. Readers see the version
     /// whole or not at all. Where the same content is published already, that version stays as it is, is in force again, and
     /// its manifest is returned.
@@ -36,8 +46,10 @@ impl Store {
     ///
     /// [`StoreError::Twice`] where an agent's version comes twice or out of order, [`StoreError::Io`] where nothing can be
     /// written.
+    #[cfg(feature = "publish")]
     pub fn publish(&self, entries: impl IntoIterator<Item = Entry>, about: About) -> Result<Manifest, StoreError> {
-        let bad = |error: parquet::errors::ParquetError| self.not_tables(&self.root, error.to_string());
+        let bad = |error: parquet::errors::ParquetError| self.not_files(&self.root, error.to_string());
+        let failed = io_error("write", &self.root);
         let mut manifest = Manifest {
             schema: Manifest::SCHEMA.to_owned(),
             version: String::new(),
@@ -45,12 +57,13 @@ impl Store {
             agents: 0,
             versions: 0,
             sessions: 0,
+            excluded: 0,
             events: 0,
             first: None,
             last: None,
             about,
         };
-        let mut tables = tables::Writer::new();
+        let (mut compact, mut tables) = (compact::Writer::new().map_err(&failed)?, tables::Writer::new());
         let mut before: Option<(String, String, String)> = None;
         for entry in entries {
             let whose = (entry.tenant.clone(), entry.agent.clone(), entry.version.clone());
@@ -61,18 +74,21 @@ impl Store {
             manifest.agents += u64::from(!same_agent);
             manifest.versions += 1;
             manifest.sessions += entry.baseline.sessions;
+            manifest.excluded += entry.baseline.excluded;
             manifest.events += entry.baseline.events;
             if let Some((first, last)) = entry.baseline.span() {
                 manifest.first = Some(manifest.first.map_or(first, |known| known.min(first)));
                 manifest.last = manifest.last.max(Some(last));
             }
+            compact.push(&entry).map_err(&failed)?;
             tables.push(&entry).map_err(bad)?;
             before = Some(whose);
         }
-        let tables = tables.finish().map_err(bad)?;
-        manifest.content = hash(&tables);
+        let [agents, counts] = tables.finish().map_err(bad)?;
+        let files = [compact.finish().map_err(&failed)?, agents, counts];
+        manifest.content = hash(&files);
         manifest.version = manifest.content.get(..DIGITS).unwrap_or(&manifest.content).to_owned();
-        let manifest = self.put(manifest, &tables)?;
+        let manifest = self.put(manifest, &files)?;
         self.set_current(&manifest.version)?;
         Ok(manifest)
     }
@@ -156,35 +172,36 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Damaged`] where they are not what was published, [`StoreError::Tables`] where they cannot be read;
+    /// [`StoreError::Damaged`] where they are not what was published, [`StoreError::Files`] where they cannot be read;
     /// otherwise as [`Store::find`].
     pub fn read(&self, version: &str) -> Result<Vec<Entry>, StoreError> {
         let manifest = self.find(version)?;
         let folder = self.root.join(&manifest.version);
         let file = |name: &str| fs::read(folder.join(name)).map_err(io_error("read", &folder.join(name)));
-        let tables = [file(TABLES[0])?, file(TABLES[1])?];
-        let found = hash(&tables);
+        let files = [file(FILES[0])?, file(FILES[1])?, file(FILES[2])?];
+        let found = hash(&files);
         if found != manifest.content {
             return Err(StoreError::Damaged { path: folder, found, expected: manifest.content });
         }
-        tables::read(tables.map(Bytes::from)).map_err(|problem| self.not_tables(&folder, problem))
+        compact::read(&files[0]).map_err(|problem| self.not_files(&folder, problem))
     }
 
-    /// The folder of a version, which holds its tables.
+    /// The folder of a version, which holds its files.
     pub fn folder(&self, manifest: &Manifest) -> PathBuf {
         self.root.join(&manifest.version)
     }
 
-    fn not_tables(&self, path: &Path, problem: String) -> StoreError {
-        StoreError::Tables { path: path.to_owned(), problem }
+    fn not_files(&self, path: &Path, problem: String) -> StoreError {
+        StoreError::Files { path: path.to_owned(), problem }
     }
 
     /// Writes a version beside its place, then moves it there.
-    fn put(&self, manifest: Manifest, tables: &[Vec<u8>; 2]) -> Result<Manifest, StoreError> {
+    #[cfg(feature = "publish")]
+    fn put(&self, manifest: Manifest, files: &[Vec<u8>; 3]) -> Result<Manifest, StoreError> {
         let failed = io_error("write", &self.root);
         fs::create_dir_all(&self.root).map_err(&failed)?;
         let staging = tempfile::Builder::new().prefix(".publishing-").tempdir_in(&self.root).map_err(&failed)?;
-        for (name, content) in TABLES.iter().zip(tables) {
+        for (name, content) in FILES.iter().zip(files) {
             write(&staging.path().join(name), content)?;
         }
         let json = serde_json::to_vec_pretty(&manifest).map_err(io::Error::from).map_err(&failed)?;
@@ -234,12 +251,13 @@ fn is_version(name: &str) -> bool {
     name.len() == DIGITS && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The hash of both files.
-fn hash(tables: &[Vec<u8>; 2]) -> String {
-    let both: Vec<u8> = tables.iter().flat_map(|table| record_hash(table).to_be_bytes()).collect();
-    format!("{:032x}", record_hash(&both))
+/// The hash of all files.
+fn hash(files: &[Vec<u8>; 3]) -> String {
+    let all: Vec<u8> = files.iter().flat_map(|file| record_hash(file).to_be_bytes()).collect();
+    format!("{:032x}", record_hash(&all))
 }
 
+#[cfg(feature = "publish")]
 fn write(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     let written = File::create_new(path).and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()));
     written.map_err(io_error("write", path))
@@ -328,7 +346,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path());
         let version = store.publish([entry("a", 1), entry("b", 1)], at(1)).unwrap().version;
-        for table in TABLES {
+        for table in FILES {
             let path = folder.path().join(&version).join(table);
             let whole = fs::read(&path).unwrap();
             fs::write(&path, &whole[..whole.len() - 1]).unwrap();
@@ -341,16 +359,16 @@ mod tests {
     }
 
     #[test]
-    fn tables_of_something_else_are_refused() {
+    fn files_of_something_else_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path());
         let published = store.publish([entry("a", 1)], at(1)).unwrap();
-        let forged = [b"PAR1".to_vec(), Vec::new()];
+        let forged = [b"PAR1".to_vec(), Vec::new(), Vec::new()];
         let content = hash(&forged);
         let manifest = Manifest { version: content.get(..DIGITS).unwrap().to_owned(), content, ..published };
         store.put(manifest.clone(), &forged).unwrap();
         let error = store.read(&manifest.version).unwrap_err();
-        assert!(matches!(error, StoreError::Tables { .. }), "{error}");
+        assert!(matches!(error, StoreError::Files { .. }), "{error}");
     }
 
     #[test]

@@ -1,44 +1,30 @@
-//! Baselines as two tables, and back.
+//! Baselines as two tables, for SQL.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Int64Type, UInt64Type};
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, UInt64Array};
-use arrow_schema::ArrowError;
-use bytes::Bytes;
-use driftline_core::Timestamp;
-use driftline_core::baseline::{Baseline, Size};
+use arrow_array::builder::StringBuilder;
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, UInt64Array};
+use driftline_core::Origin;
+use driftline_core::baseline::{Entry, Size};
 use driftline_core::observation::Dimension;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
-
-/// The baseline of one version of an agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The agent's tenant; empty where events name none.
-    pub tenant: String,
-    /// The agent's id.
-    pub agent: String,
-    /// Its version; empty where events name none.
-    pub version: String,
-    /// What it was found to do.
-    pub baseline: Baseline,
-}
 
 /// What stands for the hours in the column of dimensions.
 const HOURS: &str = "hour";
 /// A row with this key and no name says that not all categories of the dimension are kept: no category is without a name.
 const SAMPLE: &str = "sample/";
+/// Requests that are kept, by key: sessions that had one, and how many distinct acts they led to.
+const REQUEST: &str = "request";
+/// Where targets came from; the name says it.
+const ORIGIN: &str = "origin";
 /// Rows that are written at a time.
 const ROWS: usize = 1 << 16;
 
 /// Rows of one table, gathered by column and written in batches.
 struct Table {
-    texts: Vec<(&'static str, Vec<String>)>,
+    texts: Vec<(&'static str, StringBuilder)>,
     numbers: Vec<(&'static str, Vec<u64>)>,
     times: Vec<(&'static str, Vec<i64>)>,
     writer: Option<ArrowWriter<Vec<u8>>>,
@@ -51,7 +37,7 @@ impl Table {
         times: [&'static str; M],
     ) -> Self {
         Self {
-            texts: texts.map(|name| (name, Vec::new())).into(),
+            texts: texts.map(|name| (name, StringBuilder::new())).into(),
             numbers: numbers.map(|name| (name, Vec::new())).into(),
             times: times.map(|name| (name, Vec::new())).into(),
             writer: None,
@@ -59,10 +45,10 @@ impl Table {
     }
 
     fn push(&mut self, texts: &[&str], numbers: &[u64], times: &[i64]) -> Result<(), ParquetError> {
-        self.texts.iter_mut().zip(texts).for_each(|((_, column), text)| column.push((*text).to_owned()));
+        self.texts.iter_mut().zip(texts).for_each(|((_, column), text)| column.append_value(text));
         self.numbers.iter_mut().zip(numbers).for_each(|((_, column), number)| column.push(*number));
         self.times.iter_mut().zip(times).for_each(|((_, column), time)| column.push(*time));
-        match self.texts.first().is_some_and(|(_, column)| column.len() >= ROWS) {
+        match self.texts.first().is_some_and(|(_, column)| arrow_array::builder::ArrayBuilder::len(column) >= ROWS) {
             true => self.flush(),
             false => Ok(()),
         }
@@ -71,7 +57,7 @@ impl Table {
     fn flush(&mut self) -> Result<(), ParquetError> {
         let mut columns: Vec<(&str, ArrayRef)> = Vec::new();
         for (name, column) in &mut self.texts {
-            columns.push((name, Arc::new(StringArray::from(std::mem::take(column)))));
+            columns.push((name, Arc::new(column.finish())));
         }
         for (name, column) in &mut self.numbers {
             columns.push((name, Arc::new(UInt64Array::from(std::mem::take(column)))));
@@ -108,7 +94,7 @@ impl Writer {
         Self {
             agents: Table::new(
                 ["tenant", "agent", "version", "platform"],
-                ["sessions", "events", "denied", "failed", "grants", "room"],
+                ["sessions", "excluded", "events", "denied", "failed", "grants", "room"],
                 ["first_ms", "last_ms"],
             ),
             counts: Table::new(["tenant", "agent", "version", "dimension", "name"], ["key", "sessions", "events"], []),
@@ -122,6 +108,7 @@ impl Writer {
             &[tenant, agent, version, baseline.platform()],
             &[
                 baseline.sessions,
+                baseline.excluded,
                 baseline.events,
                 baseline.denied,
                 baseline.failed,
@@ -150,6 +137,14 @@ impl Writer {
                 row(size.name(), "", u64::from(bucket), 0, times)?;
             }
         }
+        for request in baseline.habits.requests.list() {
+            row(REQUEST, "", request.key, u64::from(request.sessions), request.acts.len() as u64)?;
+        }
+        for (origin, &events) in Origin::ALL.iter().zip(baseline.habits.targets.all()) {
+            if events > 0 {
+                row(ORIGIN, origin.name(), *origin as u64, 0, u64::from(events))?;
+            }
+        }
         Ok(())
     }
 
@@ -157,102 +152,4 @@ impl Writer {
     pub fn finish(self) -> Result<[Vec<u8>; 2], ParquetError> {
         Ok([self.agents.finish()?, self.counts.finish()?])
     }
-}
-
-/// Reads both files; says what of them is not as it was written.
-pub(crate) fn read([agents, counts]: [Bytes; 2]) -> Result<Vec<Entry>, String> {
-    let mut entries: Vec<Entry> = Vec::new();
-    for batch in batches(agents)? {
-        let batch = batch.map_err(|error| error.to_string())?;
-        let [tenant, agent, version, platform] = texts(&batch, ["tenant", "agent", "version", "platform"])?;
-        let numbers = numbers(&batch, ["sessions", "events", "denied", "failed", "grants", "room"])?;
-        let [first, last] = times(&batch, ["first_ms", "last_ms"])?;
-        for row in 0..batch.num_rows() {
-            let [sessions, events, denied, failed, grants, room] = numbers.map(|column| column.value(row));
-            let mut baseline = Baseline::new(usize::try_from(room).unwrap_or(usize::MAX));
-            (baseline.sessions, baseline.events) = (sessions, events);
-            (baseline.denied, baseline.failed, baseline.grants) = (denied, failed, grants);
-            let time = |millis| Timestamp::MIN.plus_millis(millis);
-            baseline.meet(time(first.value(row)), time(last.value(row)), platform.value(row));
-            let text = |column: &StringArray| column.value(row).to_owned();
-            entries.push(Entry { tenant: text(tenant), agent: text(agent), version: text(version), baseline });
-        }
-    }
-    let places: BTreeMap<(String, String, String), usize> = entries
-        .iter()
-        .enumerate()
-        .map(|(i, entry)| ((entry.tenant.clone(), entry.agent.clone(), entry.version.clone()), i))
-        .collect();
-    let dimensions: BTreeMap<_, _> = Dimension::ALL.map(|dimension| (dimension.name(), dimension)).into();
-    let sizes: BTreeMap<_, _> = Size::ALL.map(|size| (size.name(), size)).into();
-    let mut place = 0;
-    for batch in batches(counts)? {
-        let batch = batch.map_err(|error| error.to_string())?;
-        let [tenant, agent, version, dimension, name] =
-            texts(&batch, ["tenant", "agent", "version", "dimension", "name"])?;
-        let [key, sessions, events] = numbers(&batch, ["key", "sessions", "events"])?;
-        for row in 0..batch.num_rows() {
-            let (tenant, agent, version) = (tenant.value(row), agent.value(row), version.value(row));
-            // Rows of one agent's version stand together.
-            if entries.get(place).is_none_or(|at| at.tenant != tenant || at.agent != agent || at.version != version) {
-                let whose = (tenant.to_owned(), agent.to_owned(), version.to_owned());
-                place = *places.get(&whose).ok_or("counts of an agent that is not there")?;
-            }
-            let (baseline, key, events) = (&mut entries[place].baseline, key.value(row), events.value(row));
-            let what = dimension.value(row);
-            if let Some(&dimension) = dimensions.get(what) {
-                let sessions = u32::try_from(sessions.value(row)).unwrap_or(u32::MAX);
-                baseline.add_count(dimension, key, sessions, events, name.value(row));
-            } else if let Some(&size) = sizes.get(what) {
-                let bucket = u16::try_from(key).map_err(|_| format!("`{what}` has no bucket {key}"))?;
-                baseline.add_size(size, bucket, events);
-            } else if what == HOURS {
-                let hour = i64::try_from(key).ok().filter(|&hour| hour <= Timestamp::MAX.hour());
-                let hour = hour.ok_or_else(|| format!("{key} is no hour since the epoch"))?;
-                baseline.add_hour(hour, u32::try_from(events).unwrap_or(u32::MAX));
-            } else if let Some(&dimension) = what.strip_prefix(SAMPLE).and_then(|name| dimensions.get(name)) {
-                baseline.set_sample(dimension);
-            } else {
-                return Err(format!("`{}` is nothing that is counted", driftline_core::terminal(what)));
-            }
-        }
-    }
-    Ok(entries)
-}
-
-fn batches(bytes: Bytes) -> Result<impl Iterator<Item = Result<RecordBatch, ArrowError>>, String> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| error.to_string())?;
-    builder.build().map_err(|error| error.to_string())
-}
-
-fn column<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b ArrayRef, String> {
-    batch.column_by_name(name).ok_or_else(|| format!("there is no column `{name}`"))
-}
-
-fn texts<'b, const N: usize>(batch: &'b RecordBatch, names: [&str; N]) -> Result<[&'b StringArray; N], String> {
-    let columns: Result<Vec<_>, String> = names
-        .iter()
-        .map(|name| column(batch, name)?.as_string_opt().ok_or_else(|| format!("`{name}` is not of text")))
-        .collect();
-    columns?.try_into().map_err(|_| "columns are missing".to_owned())
-}
-
-fn numbers<'b, const N: usize>(batch: &'b RecordBatch, names: [&str; N]) -> Result<[&'b UInt64Array; N], String> {
-    let columns: Result<Vec<_>, String> = names
-        .iter()
-        .map(|name| {
-            column(batch, name)?.as_primitive_opt::<UInt64Type>().ok_or_else(|| format!("`{name}` is not of numbers"))
-        })
-        .collect();
-    columns?.try_into().map_err(|_| "columns are missing".to_owned())
-}
-
-fn times<'b, const N: usize>(batch: &'b RecordBatch, names: [&str; N]) -> Result<[&'b Int64Array; N], String> {
-    let columns: Result<Vec<_>, String> = names
-        .iter()
-        .map(|name| {
-            column(batch, name)?.as_primitive_opt::<Int64Type>().ok_or_else(|| format!("`{name}` is not of times"))
-        })
-        .collect();
-    columns?.try_into().map_err(|_| "columns are missing".to_owned())
 }

@@ -79,6 +79,15 @@ pub enum Change {
         /// The statistics.
         epoch: Epoch,
     },
+    /// Agents are known from a published baseline. What it says of each of them, engines are given beside the log.
+    Baseline {
+        /// The version's name in its store.
+        version: String,
+        /// The hash of its content, in hexadecimal.
+        content: String,
+        /// What its agents have done together. It ends with the history, and closes no hour of the stream.
+        epoch: Epoch,
+    },
 }
 
 /// Settings that change which alerts are raised. They are part of the control log, so that a replay decides alike.

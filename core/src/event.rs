@@ -515,6 +515,18 @@ impl<'de> Deserialize<'de> for Field {
     }
 }
 
+impl Event<'_> {
+    /// Longest id, in bytes, that is kept as it is. A state that grew with what producers call their events could grow past
+    /// what its topic takes.
+    pub const LONGEST_ID: usize = 256;
+
+    /// An id that no other event has, and that is short enough to be kept: that of an event whose own was used with other
+    /// bytes, or is too long.
+    pub fn told_apart(&self) -> String {
+        format!("{}~{:032x}", crate::truncate(&self.id, Self::LONGEST_ID), self.content)
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Event<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut event = Event::default();

@@ -106,7 +106,7 @@ pub struct Observation {
 pub struct Place {
     /// Key of the network; 0 where neither autonomous system nor country is told.
     pub network: u64,
-    /// Key of the client; one that does not name itself has one too.
+    /// Key of the client.
     pub client: u64,
 }
 
@@ -164,15 +164,16 @@ pub fn network(asn: u32, country: &str) -> u64 {
     }
 }
 
-/// A client's name without its version: the first product of a user agent (RFC 9110, 10.1.5).
+/// A client's name without its version: the first product of a user agent (RFC 9110, 10.1.5), or that there is none.
 ///
 /// ```
 /// use driftline_core::observation::client;
 /// assert_eq!(client("python-requests/2.32"), "python-requests");
 /// assert_eq!(client("Mozilla/5.0 (X11; Linux x86_64)"), "Mozilla");
+/// assert_eq!(client(""), "an unnamed client");
 /// ```
 pub fn client(user_agent: &str) -> &str {
-    user_agent.split(['/', ' ']).next().unwrap_or_default()
+    user_agent.split(['/', ' ']).next().filter(|name| !name.is_empty()).unwrap_or("an unnamed client")
 }
 
 /// Keys of a resource and of its family, with what was done to it; kind and role are empty where they are not given.

@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Distinct requests that are kept of an agent. Past it, those with the smallest keys stay: a key is a hash, so they are a
 /// sample of all requests, and which ones they are does not hang on the order in which requests came.
@@ -87,6 +88,20 @@ pub struct Requests {
 impl PartialEq for Requests {
     fn eq(&self, other: &Self) -> bool {
         self.list == other.list
+    }
+}
+
+impl Eq for Requests {}
+
+impl Serialize for Requests {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.list.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Requests {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_list(Vec::deserialize(deserializer)?).ok_or_else(|| D::Error::custom("requests that cannot be so"))
     }
 }
 
@@ -179,6 +194,13 @@ impl Requests {
         near.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         near.truncate(NEIGHBOURS);
         near
+    }
+
+    /// Bytes on the heap, about.
+    pub fn heap_bytes(&self) -> usize {
+        // Of a stem its hash and its place, of an act its count and its share.
+        let of = |request: &Request| size_of::<Request>() + 6 * request.stems.len() + 20 * request.acts.len();
+        self.list.iter().map(of).sum::<usize>() + 10 * self.index.stems.len()
     }
 
     fn learn_request(&mut self, key: u64, stems: &[u32], sessions: u32, acts: impl Iterator<Item = (u32, u32)>) {

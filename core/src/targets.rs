@@ -43,6 +43,21 @@ impl Origin {
         Self::TextAsked,
         Self::Text,
     ];
+
+    /// Its name in tables and files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Named => "named",
+            Self::HalfNamed => "half_named",
+            Self::Used => "used",
+            Self::Field => "field",
+            Self::Elsewhere => "elsewhere",
+            Self::Line => "line",
+            Self::New => "new",
+            Self::TextAsked => "text_asked",
+            Self::Text => "text",
+        }
+    }
 }
 
 /// Counts by origin, in the order of [`Origin::ALL`].
@@ -105,6 +120,11 @@ impl Targets {
     /// Counts of all tools and roles.
     pub fn all(&self) -> &Origins {
         &self.all
+    }
+
+    /// Bytes on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        self.list.capacity() * size_of::<(u32, Origins)>()
     }
 
     fn add(&mut self, key: u32, counts: &Origins) {

@@ -150,13 +150,11 @@ impl AgentState {
     }
 
     /// Sees to it that the agent is compared with the peers that its document, else its platform, names.
-    pub fn regroup(&mut self, world: &World, event: &Event<'_>, names: &mut impl FnMut(&str) -> Arc<str>) {
-        let declared = self.document(world).and_then(Registered::peer_group);
-        let platform = event.agent.platform.as_deref().filter(|platform| platform.len() <= LONGEST_NAME);
-        let group = declared.as_deref().or(platform).unwrap_or(crate::neighbours::FLEET);
-        if *self.group != *group || self.group_key == 0 {
-            self.group = names(group);
-            self.group_key = group_key(&self.tenant, group);
+    pub fn regroup(&mut self, world: &World, platform: Option<&str>, names: &mut impl FnMut(&str) -> Arc<str>) {
+        let group = group(self.document(world), platform);
+        if self.group != group || self.group_key == 0 {
+            self.group = names(&group);
+            self.group_key = group_key(&self.tenant, &group);
             self.changed.set(Changed::BASELINE);
         }
     }
@@ -264,4 +262,11 @@ impl AgentState {
             + self.sessions.capacity() * size_of::<Box<Session>>()
             + self.sessions.len() * size_of::<Session>()
     }
+}
+
+/// The peer group of an agent with this document and platform.
+pub(crate) fn group(document: Option<&Registered>, platform: Option<&str>) -> Arc<str> {
+    let declared = document.and_then(Registered::peer_group);
+    let platform = platform.filter(|platform| platform.len() <= LONGEST_NAME);
+    declared.as_deref().or(platform).unwrap_or(crate::neighbours::FLEET).into()
 }

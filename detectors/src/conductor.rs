@@ -4,6 +4,7 @@ use driftline_core::{Alert, Change, ControlRecord, Timestamp};
 
 use crate::contribution::Contribution;
 use crate::inventory;
+use crate::warm::{self, History};
 use crate::world::{OutOfOrder, World};
 
 /// The clock is told once a minute of event time.
@@ -47,6 +48,10 @@ impl Conductor {
                 self.closed = Some(epoch.until);
                 inventory::judge(epoch, &self.world)
             }
+            Change::Baseline { epoch, .. } => {
+                self.epochs = epoch.number + 1;
+                inventory::judge(epoch, &self.world)
+            }
             _ => Vec::new(),
         };
         let is_clock = matches!(record.change, Change::Clock { .. });
@@ -74,6 +79,13 @@ impl Conductor {
     pub fn epoch(&self, contributed: Contribution) -> ControlRecord {
         let until = self.world.clock.floor(HOUR_MILLIS);
         self.record(Change::Epoch { epoch: contributed.into_epoch(self.epochs, until) })
+    }
+
+    /// The record that has agents known from a published baseline.
+    pub fn baseline(&self, history: &History) -> ControlRecord {
+        let until = history.until.floor(HOUR_MILLIS);
+        let epoch = warm::contribution(&history.entries, &self.world).into_epoch(self.epochs, until);
+        self.record(Change::Baseline { version: history.version.clone(), content: history.content.clone(), epoch })
     }
 }
 

@@ -29,14 +29,11 @@ use crate::world::World;
 /// Sessions of an agent that may run at once; the longest idle one is ended for a further one.
 const SESSIONS: usize = 64;
 const HOUR_MILLIS: i64 = 3_600_000;
-/// Longest id of an event, in bytes, that is kept as it is. A state that grew with what producers call their events could
-/// grow past what its topic takes.
-const LONGEST_ID: usize = 256;
 /// With so many sessions learned, an agent is a peer to others: what they are compared with must not be made by ids that
 /// come once.
-const PEER: u32 = 2;
+pub(crate) const PEER: u32 = 2;
 /// Versions of an agent that sessions are counted of.
-const VERSIONS: usize = 64;
+pub(crate) const VERSIONS: usize = 64;
 /// Longest name, in bytes, of tenant and agent together that is kept, and of a peer group that an event names.
 pub(crate) const LONGEST_NAME: usize = 1024;
 
@@ -111,6 +108,19 @@ impl Engine {
         Self { world, ..Self::default() }
     }
 
+    /// All that agents' own events do not say, as of the last control record.
+    pub(crate) fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Counts an agent that found no room; of tenants that are not kept nothing is kept under their own name.
+    pub(crate) fn count_turned_away(&mut self, tenant: &str) {
+        match self.tenants.contains_key(tenant) {
+            true => self.counters.agents_turned_away += 1,
+            false => self.counters.tenants_turned_away += 1,
+        }
+    }
+
     /// Scores an event against all that was learned before it, then learns from it.
     pub fn observe(&mut self, event: &Event<'_>) -> Scored {
         let place = match self.place(event) {
@@ -129,9 +139,9 @@ impl Engine {
             }
             Seen::Reused => {
                 self.counters.reused_ids += 1;
-                Some(told_apart(event))
+                Some(event.told_apart())
             }
-            Seen::Never if event.id.len() > LONGEST_ID => Some(told_apart(event)),
+            Seen::Never if event.id.len() > Event::LONGEST_ID => Some(event.told_apart()),
             Seen::Never => None,
         };
         let (world, agents, mut parts) = self.split();
@@ -145,7 +155,7 @@ impl Engine {
     /// Scores an event of an agent that there is no room for, against the fleet. Nothing is kept of it, and nothing said:
     /// made-up ids are told of together ([`crate::inventory`]).
     fn score_stranger(&mut self, mut agent: Box<AgentState>, event: &Event<'_>) -> Scored {
-        let id = truncate(&event.id, LONGEST_ID);
+        let id = truncate(&event.id, Event::LONGEST_ID);
         let mut nothing = Parts {
             lexicon: &mut Lexicon::default(),
             tool_names: &mut self.tool_names,
@@ -423,7 +433,7 @@ impl Engine {
         }
         if !late {
             let mut names = |name: &str| intern(parts.groups, name);
-            agent.regroup(world, event, &mut names);
+            agent.regroup(world, event.agent.platform.as_deref(), &mut names);
             if agent.sessions.len() >= SESSIONS {
                 let oldest = agent.sessions.iter().map(|session| session.last).min().unwrap_or_default();
                 Self::end_sessions(world, agent, event.time, parts, |session, _| session.last == oldest);
@@ -455,13 +465,8 @@ impl Engine {
             return;
         }
         Self::end_sessions(world, agent, now, &mut parts, |session, now| session.deadline() <= now);
-        while agent.hour.silence_due().is_some_and(|due| due <= now) {
-            let due = agent.hour.silence_due().unwrap_or(now);
-            match rate::silence(agent, world, now) {
-                Some(finding) => raise(finding, due, agent, None, None, world, parts.alerts),
-                None if agent.hour.silence_due() == Some(due) => break,
-                None => {}
-            }
+        for (due, finding) in rate::silences(agent, world, now) {
+            raise(finding, due, agent, None, None, world, parts.alerts);
         }
         self.note_change(place);
     }
@@ -589,11 +594,6 @@ fn learn(session: &Session, agent: &mut AgentState, world: &World, parts: &mut P
             }
         }
     }
-}
-
-/// An id that no other event has, and that is short enough to be kept: in sessions, refusals and alerts.
-fn told_apart(event: &Event<'_>) -> String {
-    format!("{}~{:032x}", truncate(&event.id, LONGEST_ID), event.content)
 }
 
 /// One shared copy of a name.

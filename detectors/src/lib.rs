@@ -48,6 +48,7 @@ pub mod state;
 mod target;
 mod tool_names;
 mod unasked;
+mod warm;
 mod world;
 
 pub use budget::Budget;
@@ -61,4 +62,5 @@ pub use finding::{DEVIATION, Finding, Techniques};
 pub use inventory::undecodable;
 pub use registry::{Registered, Registry};
 pub use solo::Solo;
+pub use warm::History;
 pub use world::{Coverage, Flood, OutOfOrder, World};

@@ -31,17 +31,19 @@ impl Detector for Network {
 
     fn score(&self, scene: &mut Scene<'_, '_>, findings: &mut Vec<Finding>) -> f64 {
         let Some(place) = scene.observation.place else { return 1.0 };
-        if scene.session.has_used(place.network) && scene.session.has_used(place.client) {
+        let is_known = |key| key == 0 || scene.session.has_used(key);
+        if is_known(place.network) && is_known(place.client) {
             return 1.0;
         }
         note_names(scene, place);
         let agent = &*scene.agent;
-        let network = agent.networks.tail(place.network, || scene.peers(Dimension::Network, place.network));
-        let peers = || scene.peers(Dimension::Client, place.client);
-        let client = match agent.networks.count(place.network) {
-            0 => peers(),
-            _ => agent.clients.tail(place.client, peers),
+        let network = match place.network {
+            0 => 1.0,
+            key => agent.networks.tail(key, || scene.peers(Dimension::Network, key)),
         };
+        let peers = || scene.peers(Dimension::Client, place.client);
+        let has_moved = place.network != 0 && agent.networks.count(place.network) == 0;
+        let client = if has_moved { peers() } else { agent.clients.tail(place.client, peers) };
         let p = both(agent.with_release(network), agent.with_release(client));
         findings.extend(judge(scene, p));
         p
@@ -56,7 +58,7 @@ fn both(p: f64, q: f64) -> f64 {
 }
 
 fn note_names(scene: &mut Scene<'_, '_>, place: Place) {
-    if scene.agent.networks.count(place.network) == 0 {
+    if place.network != 0 && scene.agent.networks.count(place.network) == 0 {
         let name = network_of(scene);
         scene.lexicon.note(place.network, &name);
     }
@@ -128,7 +130,7 @@ fn network_of(scene: &Scene<'_, '_>) -> String {
     let network = scene.event.network.as_ref();
     let country = network.and_then(|network| network.country.as_deref()).map(|country| truncate(country, 8));
     match (network.and_then(|network| network.asn), country) {
-        (Some(asn), Some(country)) => format!("AS{asn} ({country})"),
+        (Some(asn), Some(country)) => format!("AS{asn} {country}"),
         (Some(asn), None) => format!("AS{asn}"),
         (None, Some(country)) => country.into_owned(),
         (None, None) => "a network that is not told".to_owned(),
@@ -138,10 +140,7 @@ fn network_of(scene: &Scene<'_, '_>) -> String {
 /// The client in words.
 fn client_of(scene: &Scene<'_, '_>) -> String {
     let user_agent = scene.event.network.as_ref().and_then(|network| network.user_agent.as_deref());
-    match client(user_agent.unwrap_or_default()) {
-        "" => "a client that does not name itself".to_owned(),
-        name => truncate(name, SHOWN).into_owned(),
-    }
+    truncate(client(user_agent.unwrap_or_default()), SHOWN).into_owned()
 }
 
 #[cfg(test)]

@@ -192,9 +192,30 @@ fn judge(scene: &mut Scene<'_, '_>, expected: Expected, p: f64) -> Option<Findin
     })
 }
 
+/// Puts an agent into the last hour that history tells of it, in which it has had so many events; those before are learned.
+/// `longest_silence` is in hours.
+pub fn resume(agent: &mut AgentState, hour: i64, events: u32, longest_silence: i64) {
+    open(agent, hour, "");
+    agent.hour.count = events;
+    agent.hour.longest_silence = longest_silence;
+}
+
+/// The silences that fall due until `now`, and when each does.
+pub fn silences(agent: &mut AgentState, world: &World, now: Timestamp) -> Vec<(Timestamp, Finding)> {
+    let mut found = Vec::new();
+    while let Some(due) = agent.hour.silence_due().filter(|&due| due <= now) {
+        match silence(agent, world, now) {
+            Some(finding) => found.push((due, finding)),
+            None if agent.hour.silence_due() == Some(due) => break,
+            None => {}
+        }
+    }
+    found
+}
+
 /// Looks at an agent that was silent until `now`. Where the silence is as improbable as the level asks, it is a finding;
 /// else it is looked at again when it would be.
-pub fn silence(agent: &mut AgentState, world: &World, now: Timestamp) -> Option<Finding> {
+fn silence(agent: &mut AgentState, world: &World, now: Timestamp) -> Option<Finding> {
     let due = agent.hour.silence_at?;
     if now < due {
         return None;

@@ -123,7 +123,9 @@ impl Session {
             self.use_once(Dimension::Family, touched.family);
         }
         if let Some(place) = observation.place {
-            self.use_once(Dimension::Network, place.network);
+            if place.network != 0 {
+                self.use_once(Dimension::Network, place.network);
+            }
             self.use_once(Dimension::Client, place.client);
         }
         let sensitivity: Option<Sensitivity> = resources(event).filter_map(|resource| resource.sensitivity).max();
@@ -194,7 +196,12 @@ impl Session {
 
 /// Key of the version that the agent acts under; 0 where none is told.
 pub(crate) fn version_of(event: &Event<'_>) -> u64 {
-    event.agent.version.as_deref().map_or(0, |version| driftline_core::key(23, [version, ""]))
+    version_key(event.agent.version.as_deref().unwrap_or_default())
+}
+
+/// The same, of a version's name; empty where there is none.
+pub(crate) fn version_key(version: &str) -> u64 {
+    if version.is_empty() { 0 } else { driftline_core::key(23, [version, ""]) }
 }
 
 fn add(sum: &mut Option<u64>, more: Option<u64>) {

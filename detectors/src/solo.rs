@@ -4,6 +4,7 @@ use driftline_core::{Alert, Change, ControlRecord, Event, IdentityDocument, Sett
 
 use crate::conductor::Conductor;
 use crate::engine::{Engine, Scored};
+use crate::warm::History;
 use crate::world::OutOfOrder;
 
 /// See the module.
@@ -77,6 +78,18 @@ impl Solo {
         }
         alerts.extend(self.engine.take_alerts());
         Ok((scored, alerts))
+    }
+
+    /// Has the agents of a published baseline known, as though all that it was built from had been observed and all sessions
+    /// had ended; returns what is raised about many.
+    ///
+    /// # Errors
+    ///
+    /// As [`Solo::new`].
+    pub fn begin_with(&mut self, history: &History) -> Result<Vec<Alert>, OutOfOrder> {
+        let about_many = self.apply(&self.conductor.baseline(history))?;
+        self.engine.begin_with(history, |_| true);
+        Ok(about_many)
     }
 
     /// Ends all sessions where they are ([`Engine::end_all_sessions`]).

@@ -4,12 +4,12 @@
 //! sessions, nowhere, or only the inside of a text that the session has read. How often targets of such an origin are
 //! honest is learned by tool and role, backed off to all tools and from there to what is to be expected of anybody.
 
-use driftline_core::{Event, Origin, Origins, Resource, Targets, Text};
+use driftline_core::{Origin, Origins, Targets};
 
 use crate::detector::{Detector, Scene};
 use crate::finding::Finding;
 use crate::observation::is_change;
-use crate::pursuit::{Pursuit, place, targets};
+use crate::pursuit::{self, Pursuit, place, targets};
 use crate::unasked::{TARGET, Unasked, judge};
 
 /// Weight of all tools' shares against those of one tool and role, and of the prior against those, in observations.
@@ -21,8 +21,8 @@ const OTHER: f64 = 0.5;
 const EXPECTED: [f64; Origin::ALL.len()] = [0.5, 0.1, 0.1, 0.12, 0.07, 0.04, 0.06, 0.02, 0.01];
 
 /// How strange a target of an act is, in nats; 0 or more. It is the tail: targets of its origin or of a stranger one.
-fn surprise(event: &Event<'_>, target: &Resource<Text<'_>>, origin: Origin, targets: &Targets) -> f64 {
-    let at = targets.at(place(event, target));
+fn surprise(tool: &str, target: pursuit::Target<'_>, origin: Origin, targets: &Targets) -> f64 {
+    let at = targets.at(place(tool, target));
     let all = targets.all();
     let expected: f64 = EXPECTED[origin as usize..].iter().sum();
     let general = (tail(all, origin) + PRIOR * expected) / (total(all) + PRIOR);
@@ -70,8 +70,8 @@ impl Detector for Target {
                 let key = scene.observation.touched.iter().find(|touched| touched.index == i).map(|it| it.resource);
                 key.is_some_and(|key| agent.resources.count(key) > 0)
             };
-            let origin = origin(&target.id, pursuit, is_known);
-            let surprise = surprise(event, target, origin, learned);
+            let origin = origin(target.id, pursuit, is_known);
+            let surprise = surprise(&event.action.name, target, origin, learned);
             let counts = if i == 0 { surprise } else { OTHER * surprise };
             if i == 0 {
                 main = surprise;

@@ -3,11 +3,12 @@
 //! An act and what it is aimed at are two surprises of one event, and add up. A session is judged by its strangest event.
 //! How strange honest sessions get was measured ([`p_value`]); it is not derived.
 
-use driftline_core::{Basis, Evidence, Origin, Resource, Text, truncate};
+use driftline_core::{Basis, Evidence, Origin, truncate};
 
 use crate::decision::{one_in, severity};
 use crate::detector::Scene;
 use crate::finding::{DEVIATION, Finding, Techniques};
+use crate::pursuit::{Deed, Target};
 
 /// The kind of a finding whose act is the strangest about it, and of one whose target is.
 pub const ACT: &str = "unasked_act";
@@ -21,13 +22,13 @@ const SHOWN: usize = 120;
 
 /// What is strange about an event: its act, and the strangest target, in nats.
 #[derive(Debug, Clone, Copy)]
-pub struct Unasked<'e, 'a> {
+pub struct Unasked<'e> {
     /// Of the act.
     pub act: f64,
     /// Of its targets.
     pub targets: f64,
     /// The target that counts most, and where it comes from.
-    pub target: Option<(&'e Resource<Text<'a>>, Origin)>,
+    pub target: Option<(Target<'e>, Origin)>,
 }
 
 /// The share of honest sessions that have an event as strange.
@@ -36,7 +37,7 @@ pub fn p_value(surprise: f64) -> f64 {
 }
 
 /// A finding where the event is stranger than the level allows, and stranger than what the session was alerted on for.
-pub fn judge(scene: &mut Scene<'_, '_>, unasked: Unasked<'_, '_>) -> Option<Finding> {
+pub fn judge(scene: &mut Scene<'_, '_>, unasked: Unasked<'_>) -> Option<Finding> {
     let p_value = p_value(unasked.act + unasked.targets);
     let severity = severity(-p_value.ln(), scene.world.level(scene.agent))?;
     if !scene.session.rises_to(severity) {
@@ -45,11 +46,10 @@ pub fn judge(scene: &mut Scene<'_, '_>, unasked: Unasked<'_, '_>) -> Option<Find
     let requests = &scene.agent.habits().requests;
     let agent = scene.event.agent.name.as_deref().unwrap_or(&scene.agent.id);
     let tool = shown(&scene.event.action.name);
-    let asked = scene.event.task.as_ref().and_then(|task| task.intent.as_deref().or(task.kind.as_deref()));
-    let asked = shown(asked.unwrap_or_default());
+    let asked = shown(scene.event.request());
     let by_target = unasked.target.filter(|_| unasked.targets > unasked.act);
     let title = match by_target {
-        Some((target, origin)) => format!("{agent} aimed {tool} at {}, {}", shown(&target.id), told(origin)),
+        Some((target, origin)) => format!("{agent} aimed {tool} at {}, {}", shown(target.id), told(origin)),
         None => format!("{agent} called {tool}, which nothing in its request asks for"),
     };
     let (detector, kind) = if by_target.is_some() { ("target", TARGET) } else { ("context", ACT) };
@@ -64,7 +64,7 @@ pub fn judge(scene: &mut Scene<'_, '_>, unasked: Unasked<'_, '_>) -> Option<Find
         }),
         unasked.target.map(|(target, origin)| Evidence {
             feature: "target".to_owned(),
-            observed: format!("{} ({})", shown(&target.id), told(origin)),
+            observed: format!("{} ({})", shown(target.id), told(origin)),
             expected: usual(scene),
             baseline_count: Some(scene.agent.habits().targets.all().iter().map(|&count| u64::from(count)).sum()),
             peers: None,

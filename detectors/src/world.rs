@@ -119,7 +119,7 @@ impl World {
                 Arc::make_mut(&mut self.registry).remove(tenant.as_deref(), id);
             }
             Change::Clock { clock } => self.clock = self.clock.max(*clock),
-            Change::Epoch { epoch } => self.fold_epoch(epoch),
+            Change::Epoch { epoch } | Change::Baseline { epoch, .. } => self.fold_epoch(epoch),
         }
         Ok(())
     }

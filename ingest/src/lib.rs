@@ -45,7 +45,7 @@ pub mod testing;
 
 pub use dead_letter::{DeadLetter, Streak};
 pub use decoder::Decoder;
-pub use file::{FileError, FileOptions, FileSource};
+pub use file::{FileError, FileOptions, FileSource, Place};
 pub use forward::forward;
 pub use memory::{MemorySource, OwnedRecord};
 pub use source::{

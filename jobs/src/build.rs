@@ -19,9 +19,10 @@ use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::JobError;
+use crate::exclude::Alerted;
 use crate::logs::Logs;
 use crate::merged::Merged;
-use crate::scan::{self, Input};
+use crate::scan::{self, Acts, Input};
 
 /// `driftline baseline build FILES… --store STORE`.
 #[derive(Debug, clap::Args)]
@@ -38,6 +39,10 @@ pub struct Args {
     /// Learn events before this time.
     #[arg(long)]
     until: Option<Timestamp>,
+    /// Alerts, a line each: sessions that raised them are not learned, but for when the agent worked and what permissions it
+    /// gave. Those of severity `low` or less keep nothing out.
+    #[arg(long, value_name = "FILE")]
+    exclude_alerts: Option<PathBuf>,
     /// The format of the events.
     #[arg(long, default_value = "native")]
     format: String,
@@ -70,6 +75,9 @@ pub fn run(args: &Args, log: &mut impl Write) -> Result<(), JobError> {
     let decoder = decoder::by_name(&args.format).map_err(|error| JobError::Usage(error.to_string()))?;
     let mut input = Input::open(&args.files, decoder)?;
     (input.since, input.until, input.max_bad) = (args.since, args.until, args.max_bad);
+    if let Some(path) = &args.exclude_alerts {
+        input.alerted = Alerted::read(path)?;
+    }
     let input = Arc::new(input);
     let threads = args.threads.or(std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1).max(1);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
@@ -92,6 +100,7 @@ pub fn run(args: &Args, log: &mut impl Write) -> Result<(), JobError> {
         since: args.since,
         until: args.until,
         positions: read.positions(),
+        parts: input.parts(),
         rejected,
         outside,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
@@ -100,12 +109,13 @@ pub fn run(args: &Args, log: &mut impl Write) -> Result<(), JobError> {
     let (events, seconds) = (read.events.load(Relaxed), started.elapsed().as_secs_f64());
     writeln!(
         log,
-        "{}: {} events in {} sessions of {} agents in {} versions; {rejected} records were no events, {outside} outside the range, {} came twice; {seconds:.1} s, {:.0} events a second{}",
+        "{}: {} events in {} sessions of {} agents in {} versions; {} sessions kept out; {rejected} records were no events, {outside} outside the range, {} events were not learned; {seconds:.1} s, {:.0} events a second{}",
         manifest.version,
         manifest.events,
         manifest.sessions,
         manifest.agents,
         manifest.versions,
+        manifest.excluded,
         events.saturating_sub(manifest.events),
         events as f64 / seconds.max(1e-9),
         peak_memory()
@@ -121,7 +131,7 @@ async fn entries(input: &Arc<Input>, threads: usize) -> Result<Vec<Entry>, JobEr
     let context = SessionContext::new_with_config(config);
     context.register_udaf(AggregateUDF::from(Logs::new()));
     context.register_udaf(AggregateUDF::from(Merged::new(Limits::default().keys_per_agent)));
-    context.register_table("acts", Arc::new(scan::table(input, threads)?))?;
+    context.register_table("acts", Arc::new(scan::table::<Acts>(input, threads)?))?;
     let mut rows = context.sql(PLAN).await?.execute_stream().await?;
     let bar = progress(input.bytes());
     let started = Instant::now();

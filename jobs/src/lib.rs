@@ -1,4 +1,5 @@
-//! Driftline's jobs over history, on DataFusion: baselines from months of events (`build`).
+//! Driftline's jobs over history, on DataFusion: baselines from months of events (`build`), and SQL over
+//! events, alerts and baselines (`query`).
 //!
 //! ```text
 //! files ─► our own decoder ─► Arrow ─► by session: session_log(act) ─► by agent and version: baseline(log) ─► store
@@ -9,12 +10,15 @@
 //! `datafusion`: it takes minutes to build.
 #![cfg(feature = "datafusion")]
 
+mod alerts;
 pub mod build;
 pub mod diff;
 mod error;
+mod exclude;
 mod logs;
 mod merged;
 mod output;
+pub mod query;
 mod scan;
 pub mod show;
 pub mod versions;

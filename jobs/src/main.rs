@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use driftline_jobs::{JobError, build, diff, show, versions};
+use driftline_jobs::{JobError, build, diff, query, show, versions};
 
 /// Baselines from history.
 #[derive(Debug, Parser)]
@@ -26,6 +26,8 @@ enum Command {
     Diff(diff::Args),
     /// Puts an earlier version in force again.
     Rollback(versions::RollbackArgs),
+    /// SQL over events, alerts and baselines (`driftline query`).
+    Query(query::Args),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Show(args) => show::run(args, &mut out),
         Command::List(args) => versions::list(args, &mut out),
         Command::Diff(args) => diff::run(args, &mut out),
+        Command::Query(args) => query::run(args, &mut out, &mut std::io::stderr()),
         Command::Rollback(args) => versions::roll_back(args, &mut out),
     };
     match outcome.and_then(|()| Ok(out.flush()?)) {

@@ -1,6 +1,7 @@
 //! Files as a table: each core takes the next block of lines, decodes it, and hands it on as Arrow columns.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,11 +13,13 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::streaming::PartitionStream;
-use driftline_core::baseline::{Act, session_key};
+use driftline_baseline::Part;
+use driftline_core::baseline::{Act, Exclusion, session_key};
 use driftline_core::{Event, Limits, Position, Timestamp};
-use driftline_ingest::{Decoder, FileOptions, FileSource, PartitionBatch, Polled, Source, decoder};
+use driftline_ingest::{Decoder, FileOptions, FileSource, PartitionBatch, Place, Polled, Source, decoder};
 
 use crate::JobError;
+use crate::exclude::Alerted;
 
 /// Of what could not be decoded, so many are told by themselves.
 const BAD_TOLD: usize = 5;
@@ -33,13 +36,40 @@ pub struct Input {
     pub until: Option<Timestamp>,
     /// More records than this that are no events end the job.
     pub max_bad: Option<u64>,
+    /// What is kept out.
+    pub alerted: Alerted,
     /// Bounds on records.
     pub limits: Limits,
-    source: Mutex<FileSource>,
+    source: Mutex<Files>,
     /// The number of each file, in the order in which they are read.
     files: BTreeMap<Arc<str>, u64>,
     /// What was read so far.
     pub read: Read,
+}
+
+/// The files, and what was read of each.
+struct Files {
+    source: FileSource,
+    /// By file: after its first record, and now.
+    places: BTreeMap<Arc<str>, [Place; 2]>,
+}
+
+impl Files {
+    /// Goes past the records of files; those of a dump are known by their offsets.
+    fn pass(&mut self, batches: &[PartitionBatch]) {
+        for batch in batches {
+            for record in batch.iter().filter(|record| record.origin.is_none()) {
+                match self.places.get_mut(&batch.partition.topic) {
+                    Some([_, now]) => now.pass(&record),
+                    None => {
+                        let mut place = Place::default();
+                        place.pass(&record);
+                        self.places.insert(batch.partition.topic.clone(), [place; 2]);
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// What was read so far.
@@ -89,8 +119,9 @@ impl Input {
             since: None,
             until: None,
             max_bad: None,
+            alerted: Alerted::default(),
             limits: Limits::default(),
-            source: Mutex::new(source),
+            source: Mutex::new(Files { source, places: BTreeMap::new() }),
             files,
             read: Read::default(),
         })
@@ -98,18 +129,30 @@ impl Input {
 
     /// Bytes that the files have; 0 where that is not known.
     pub fn bytes(&self) -> u64 {
-        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-        source.progress().map_or(0, |progress| progress.total)
+        let files = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        files.source.progress().map_or(0, |progress| progress.total)
+    }
+
+    /// What was read of each file, ordered by what it says.
+    pub fn parts(&self) -> Vec<Part> {
+        let files = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let part = |[first, now]: &[Place; 2]| Part { next: now.next, first: first.hex(), all: now.hex() };
+        let mut parts: Vec<_> = files.places.values().map(part).collect();
+        parts.sort_unstable();
+        parts
     }
 
     /// The next block of lines; `None` at the end.
     fn next(&self) -> Result<Option<Vec<PartitionBatch>>, JobError> {
-        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let polled = source.poll(Duration::from_secs(1))?;
-            self.read.bytes.store(source.progress().map_or(0, |progress| progress.bytes), Relaxed);
+            let polled = files.source.poll(Duration::from_secs(1))?;
+            self.read.bytes.store(files.source.progress().map_or(0, |progress| progress.bytes), Relaxed);
             match polled {
-                Polled::Records(batches) => return Ok(Some(batches)),
+                Polled::Records(batches) => {
+                    files.pass(&batches);
+                    return Ok(Some(batches));
+                }
                 Polled::Finished => return Ok(None),
                 _ => {}
             }
@@ -121,7 +164,7 @@ impl Input {
     }
 
     /// Decodes a block.
-    fn decode(&self, batch: &PartitionBatch, acts: &mut Acts) -> Result<(), JobError> {
+    fn decode(&self, batch: &PartitionBatch, rows: &mut impl Rows) -> Result<(), JobError> {
         let file = self.files.get(&batch.partition.topic).copied().unwrap_or(0) << LINE_BITS;
         let (mut events, mut outside, mut rejected) = (0, 0, 0);
         for (i, record) in batch.iter().enumerate() {
@@ -129,7 +172,7 @@ impl Input {
             decoder::decode(self.decoder, &record, &self.limits, &mut |decoded| match decoded {
                 Ok(event) if self.is_inside(event.time) => {
                     events += 1;
-                    acts.push(event, order);
+                    rows.push(event, order, self.alerted.exclusion(event));
                 }
                 Ok(_) => outside += 1,
                 Err(error) => {
@@ -175,8 +218,24 @@ impl Input {
     }
 }
 
-/// Columns under way.
-struct Acts {
+/// Columns under way, of a table that is made of events.
+pub trait Rows: Send + Sized + 'static {
+    /// The table's columns.
+    fn schema() -> SchemaRef;
+    /// No row yet.
+    fn new() -> Self;
+    /// Adds an event that stands at this place of the input.
+    fn push(&mut self, event: &Event<'_>, order: u64, exclusion: Exclusion);
+    /// All rows.
+    ///
+    /// # Errors
+    ///
+    /// As [`RecordBatch::try_new`].
+    fn finish(self, schema: &SchemaRef) -> Result<RecordBatch>;
+}
+
+/// The acts of the input: tenant, agent, version, session, act.
+pub struct Acts {
     tenants: StringBuilder,
     agents: StringBuilder,
     versions: StringBuilder,
@@ -185,7 +244,18 @@ struct Acts {
     written: Vec<u8>,
 }
 
-impl Acts {
+impl Rows for Acts {
+    fn schema() -> SchemaRef {
+        let text = |name: &str| Field::new(name, DataType::Utf8, false);
+        Arc::new(Schema::new(vec![
+            text("tenant"),
+            text("agent"),
+            text("version"),
+            Field::new("session", DataType::UInt64, false),
+            Field::new("act", DataType::Binary, false),
+        ]))
+    }
+
     fn new() -> Self {
         Self {
             tenants: StringBuilder::new(),
@@ -197,13 +267,13 @@ impl Acts {
         }
     }
 
-    fn push(&mut self, event: &Event<'_>, order: u64) {
+    fn push(&mut self, event: &Event<'_>, order: u64, exclusion: Exclusion) {
         self.tenants.append_value(event.tenant.as_str());
         self.agents.append_value(event.agent.id.as_str());
         self.versions.append_value(event.agent.version.as_deref().unwrap_or(""));
         self.sessions.append_value(session_key(event));
         self.written.clear();
-        Act::of(event, order).write(&mut self.written);
+        Act::of(event, order).excluded(exclusion).write(&mut self.written);
         self.acts.append_value(&self.written);
     }
 
@@ -220,13 +290,19 @@ impl Acts {
 }
 
 /// One of the threads that read.
-#[derive(Debug)]
-struct Part {
+struct Reader<R> {
     input: Arc<Input>,
     schema: SchemaRef,
+    rows: PhantomData<fn() -> R>,
 }
 
-impl PartitionStream for Part {
+impl<R> std::fmt::Debug for Reader<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").field("input", &self.input).finish_non_exhaustive()
+    }
+}
+
+impl<R: Rows> PartitionStream for Reader<R> {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -237,11 +313,11 @@ impl PartitionStream for Part {
         builder.spawn_blocking(move || {
             let external = |error: JobError| DataFusionError::External(Box::new(error));
             while let Some(batches) = input.next().map_err(external)? {
-                let mut acts = Acts::new();
+                let mut rows = R::new();
                 for batch in &batches {
-                    input.decode(batch, &mut acts).map_err(external)?;
+                    input.decode(batch, &mut rows).map_err(external)?;
                 }
-                if sender.blocking_send(acts.finish(&schema)).is_err() {
+                if sender.blocking_send(rows.finish(&schema)).is_err() {
                     // Nobody wants more.
                     break;
                 }
@@ -252,20 +328,16 @@ impl PartitionStream for Part {
     }
 }
 
-/// The acts that the input holds as a table (tenant, agent, version, session, act) that so many threads read.
+/// The input as a table that so many threads read.
 ///
 /// # Errors
 ///
 /// As [`StreamingTable::try_new`].
-pub fn table(input: &Arc<Input>, threads: usize) -> Result<StreamingTable> {
-    let text = |name: &str| Field::new(name, DataType::Utf8, false);
-    let schema = Arc::new(Schema::new(vec![
-        text("tenant"),
-        text("agent"),
-        text("version"),
-        Field::new("session", DataType::UInt64, false),
-        Field::new("act", DataType::Binary, false),
-    ]));
-    let part = || Arc::new(Part { input: input.clone(), schema: schema.clone() }) as Arc<dyn PartitionStream>;
+pub fn table<R: Rows>(input: &Arc<Input>, threads: usize) -> Result<StreamingTable> {
+    let schema = R::schema();
+    let part = || {
+        Arc::new(Reader { input: input.clone(), schema: schema.clone(), rows: PhantomData::<fn() -> R> })
+            as Arc<dyn PartitionStream>
+    };
     StreamingTable::try_new(schema.clone(), (0..threads).map(|_| part()).collect())
 }

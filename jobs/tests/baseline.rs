@@ -79,11 +79,53 @@ fn a_job_over_files_learns_what_the_sessions_teach_in_order() {
     assert_eq!((manifest.agents, manifest.versions, manifest.events), (3, 6, 5_000));
     assert_eq!(manifest.about.positions["logs/1.ndjson.gz"], 2_001, "the line to go on at");
     assert_eq!(manifest.about.positions["logs/2.ndjson"], 3_101);
+    assert_eq!(manifest.about.parts.iter().map(|part| part.next).collect::<Vec<_>>(), [2_001, 3_101]);
 
     // One thread comes to the very same content.
     let again = ["build", "logs", "--store", "other", "--threads", "1"];
     said(folder, &again);
     assert_eq!(Store::new(folder.join("other")).find("current").unwrap().content, manifest.content);
+}
+
+#[test]
+fn sessions_that_were_alerted_on_teach_only_when_the_agent_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let records: Vec<_> =
+        (0..).zip(events(600)).map(|(i, event)| event.replacen('{', &format!(r#"{{"id":"e{i}","#), 1)).collect();
+    fs::write(folder.join("e.ndjson"), records.join("\n")).unwrap();
+    let alert = |event: usize, session: usize, severity: &str, kind: &str| {
+        let (agent, id) = (event % 3, "6f1c1a52-7a0e-5a3e-9a52-1d6a6a0b3c11");
+        format!(
+            r#"{{"schema":"driftline.alert/1","id":"{id}","fingerprint":"f","time":0,"detected_at":0,"status":"firing","entities":[],"tenant":"t","agent":{{"id":"a{agent}"}},"session":{{"id":"s{session}"}},"detector":"d","family":"f","kind":"{kind}","basis":[],"title":"","severity":"{severity}","risk":0.0,"evidence":[],"events":["e{event}","e0"],"summary":"","recommendation":""}}"#
+        )
+    };
+    // The session s5 of a2 was alerted on, s7 of a1 for its pace; what is told of s9 and of event 0 keeps nothing out.
+    let alerts = [alert(5, 5, "high", "k"), alert(7, 7, "medium", "burst"), alert(9, 9, "low", "k")].join("\n");
+    fs::write(folder.join("alerts.ndjson"), &alerts).unwrap();
+    said(folder, &["build", "e.ndjson", "--store", "store", "--exclude-alerts", "alerts.ndjson"]);
+
+    let other =
+        |session: usize| move |record: &&String| !record.contains(&format!(r#""session":{{"id":"s{session}"}}"#));
+    let all = learned(&records);
+    let kept: Vec<_> = records.iter().filter(other(5)).filter(other(7)).cloned().collect();
+    for (found, expected) in current(folder).iter().zip(&learned(&kept)) {
+        let of = |baseline: &Baseline| (baseline.sessions, baseline.events, baseline.habits.clone());
+        assert_eq!(of(&found.baseline), of(&expected.baseline));
+        let before = all.iter().find(|entry| (&entry.agent, &entry.version) == (&found.agent, &found.version)).unwrap();
+        let hours = |baseline: &Baseline| baseline.hours().collect::<Vec<_>>();
+        match found.agent.as_str() {
+            "a1" => assert_eq!(hours(&found.baseline), hours(&expected.baseline)),
+            _ => assert_eq!(hours(&found.baseline), hours(&before.baseline)),
+        }
+    }
+    let manifest = Store::new(folder.join("store")).find("current").unwrap();
+    assert!(manifest.excluded >= 2, "{manifest:?}");
+
+    fs::write(folder.join("alerts.ndjson"), format!("{alerts}\nnone\n")).unwrap();
+    let refused = run(folder, &["build", "e.ndjson", "--store", "other", "--exclude-alerts", "alerts.ndjson"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("alerts.ndjson: line 4: not an alert"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `driftline baseline`: handed over to `driftline-baseline`, which has DataFusion in it and takes long
+//! `driftline baseline` and `driftline query`: handed over to `driftline-baseline`, which has DataFusion in it and takes long
 //! to build.
 
 use std::ffi::OsString;
@@ -16,6 +16,24 @@ pub struct Args {
     /// What the jobs are asked: `build`, `show`, `list`, `diff`, `rollback`; `--help` tells more.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<OsString>,
+}
+
+/// `driftline query …`.
+#[derive(Debug, clap::Args)]
+pub struct QueryArgs {
+    /// The query, and the files that it is over; `--help` tells more.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+/// Becomes the program that has the jobs, for a query.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn query(args: &QueryArgs) -> Result<(), CommandError> {
+    let arguments = std::iter::once("query".into()).chain(args.arguments.iter().cloned());
+    run(&Args { arguments: arguments.collect() })
 }
 
 /// Becomes the program that has the jobs.

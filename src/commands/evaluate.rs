@@ -11,6 +11,7 @@ use driftline_evaluate::{Labels, Question};
 use driftline_ingest::{FileOptions, FileSource, Polled, Source, decoder};
 
 use super::check::Output;
+use super::published::{Contained, Published};
 use super::{CommandError, documents, scores::write_score, strictness::Strictness};
 use crate::evaluation::{Judge, page, summarize, table};
 use crate::intake::{self, Counts, Rules};
@@ -37,6 +38,10 @@ pub struct Args {
     /// Events to learn from before: honest ones, as far as anybody knows.
     #[arg(long, num_args = 1.., value_name = "FILES")]
     history: Vec<String>,
+    /// A published baseline to begin with, STORE[@VERSION]: agents are known by what it says of them. Events that it
+    /// contains are passed over, unless nothing is learned.
+    #[arg(long, value_name = "STORE[@VERSION]", conflicts_with = "history")]
+    baseline: Option<String>,
     /// Learn nothing from the labelled events: what is found does not change what is found later.
     #[arg(long)]
     no_learn: bool,
@@ -81,8 +86,13 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
 
     let mut solo = Solo::new(settings.clone(), documents(args.identities.as_deref())?).map_err(out_of_order)?;
     if !args.history.is_empty() {
-        read(&args.history, &args.format, &settings, |event| solo.observe(event).map(drop).map_err(out_of_order))?;
+        let learn = |event: &Event<'_>| solo.observe(event).map(drop).map_err(out_of_order);
+        read(&args.history, &args.format, &settings, None, learn)?;
         solo.end_all_sessions();
+    }
+    let mut published = args.baseline.as_deref().map(Published::open).transpose()?;
+    if let Some(published) = &published {
+        solo.begin_with(&published.history).map_err(out_of_order)?;
     }
     if args.no_learn {
         let settings = Settings { learn: false, ..settings.clone() };
@@ -96,7 +106,8 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
         }
         None => None,
     };
-    read(&args.files, &args.format, &settings, |event| {
+    let contained = published.as_mut().map(|published| &mut published.contained).filter(|_| !args.no_learn);
+    read(&args.files, &args.format, &settings, contained, |event| {
         let scored = judge.take(event).map_err(out_of_order)?;
         scores.as_mut().map_or(Ok(()), |scores| write_score(scores, event, &scored))
     })?;
@@ -126,11 +137,12 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Reads events one after the other. What is no event is told in the log.
+/// Reads events one after the other, but for those that a baseline contains. What is no event is told in the log.
 fn read(
     files: &[String],
     format: &str,
     settings: &Settings,
+    mut contained: Option<&mut Contained>,
     mut each: impl FnMut(&Event<'_>) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
     let decoder = decoder::by_name(format).map_err(|error| CommandError::Usage(error.to_string()))?;
@@ -145,8 +157,12 @@ fn read(
                 for batch in &batches {
                     for (i, record) in batch.iter().enumerate() {
                         let position = || batch.records.position(i);
+                        let taken =
+                            contained.as_mut().map(|it| it.take(&batch.partition.topic, &record)).transpose()?;
+                        let is_contained = taken.unwrap_or_default();
                         let mut take = |event: &Event<'_>| {
-                            if outcome.is_ok() {
+                            let is_learned = is_contained && contained.as_mut().is_some_and(|it| it.has(event));
+                            if outcome.is_ok() && !is_learned {
                                 outcome = each(event);
                             }
                         };

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod dump;
 pub mod evaluate;
 pub mod hash;
+mod published;
 pub mod replay;
 pub mod run;
 mod scores;

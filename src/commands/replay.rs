@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use driftline_alerting::log::AlertLog;
 use driftline_core::{Alert, Change, ControlRecord, Event, Position, Settings, Timestamp};
-use driftline_detectors::{Conductor, Contribution, Engine};
+use driftline_detectors::{Conductor, Contribution, Engine, History};
 use driftline_ingest::kafka::partition_of;
 use driftline_ingest::{FileOptions, FileSource, PartitionBatch, Polled, Source, decoder};
 
 use self::given_log::GivenLog;
+use super::published::{Contained, Published};
 use super::{CommandError, documents, scores::write_score, strictness::Strictness};
 use crate::intake::{self, Counts, Rules};
 use crate::progress::Progress;
@@ -29,6 +30,10 @@ pub struct Args {
     /// A folder of identity documents.
     #[arg(long, conflicts_with = "control")]
     identities: Option<PathBuf>,
+    /// A published baseline to begin with, STORE[@VERSION]: agents are known by what it says of them. Events that it
+    /// contains are passed over, unless nothing is learned.
+    #[arg(long, value_name = "STORE[@VERSION]", conflicts_with = "control")]
+    baseline: Option<String>,
     /// A control log to replay by, instead of making clock and epochs from the input; identity documents and settings
     /// are in it. The input must be a dump of the topic that the log's run has read.
     #[arg(long, conflicts_with_all = ["level", "alert_budget"])]
@@ -79,6 +84,8 @@ struct Replay {
     raised: u64,
     /// With a state that is kept.
     keeper: Option<Keeper>,
+    /// With a baseline to begin with, where anything is learned.
+    contained: Option<Contained>,
 }
 
 /// Where clock and epochs come from.
@@ -141,10 +148,14 @@ pub fn run(args: &Args, log: &mut impl Write) -> Result<(), CommandError> {
     let repeats = replay.repeats();
     writeln!(
         log,
-        "{} events of {agents} agents, {} alerts, {} dead letters, {repeats} repeats; {:.1} s, {:.0} events a second",
+        "{} events of {agents} agents, {} alerts, {} dead letters, {repeats} repeats{}; {:.1} s, {:.0} events a second",
         counts.events,
         replay.raised,
         counts.rejected,
+        match &replay.contained {
+            Some(contained) => format!(", {} passed over as part of the baseline", contained.events),
+            None => String::new(),
+        },
         seconds,
         counts.events as f64 / seconds.max(1e-9),
     )?;
@@ -162,8 +173,10 @@ pub fn run(args: &Args, log: &mut impl Write) -> Result<(), CommandError> {
 
 impl Replay {
     fn new(args: &Args, settings: &Settings) -> Result<Self, CommandError> {
+        let published = args.baseline.as_deref().map(Published::open).transpose()?;
+        let history = published.as_ref().map(|published| &published.history);
         let mut replay = match (&args.state, &args.control) {
-            (Some(folder), _) => Self::resume(args, settings, folder)?,
+            (Some(folder), _) => Self::resume(args, settings, history, folder)?,
             (None, Some(log)) => {
                 let (log, places, leader) = (GivenLog::read(log)?, BTreeMap::new(), Conductor::default());
                 let control = Control::Given(Given { log, places, leader });
@@ -172,7 +185,7 @@ impl Replay {
             }
             (None, None) => {
                 let mut conductor = Conductor::default();
-                for record in begun(args, settings)? {
+                for record in begun(args, settings, history)? {
                     conductor.fold(&record).map_err(out_of_order)?;
                 }
                 let engines = (0..args.partitions).map(|_| Engine::new(conductor.world().clone())).collect();
@@ -180,6 +193,10 @@ impl Replay {
                 Self::with(control, engines, alerts_anew(&args.alerts)?, None)
             }
         };
+        if let Some(published) = published {
+            replay.begin_with(&published.history);
+            replay.contained = settings.learn.then_some(published.contained);
+        }
         replay.scores = replay.output(args.scores.as_deref(), |progress| progress.scores)?;
         Ok(replay)
     }
@@ -187,12 +204,28 @@ impl Replay {
     fn with(control: Control, engines: Vec<Engine>, alerts: AlertLog, keeper: Option<Keeper>) -> Self {
         let replayed = |engine| Replayed { engine, conductor: Conductor::default() };
         let engines = engines.into_iter().map(replayed).collect();
-        Self { engines, control, alerts, scores: None, raised: 0, keeper }
+        Self { engines, control, alerts, scores: None, raised: 0, keeper, contained: None }
+    }
+
+    /// Has the engines know the agents of a baseline, unless they have come past that.
+    fn begin_with(&mut self, history: &History) {
+        if self.engines.iter().any(|replayed| !replayed.engine.is_empty()) {
+            return;
+        }
+        let engines = self.engines.len() as i32;
+        for (place, replayed) in (0..).zip(&mut self.engines) {
+            replayed.engine.begin_with(history, |id| partition_of(id.as_bytes(), engines) == place);
+        }
     }
 
     /// Goes on from a state that is kept, or begins one.
-    fn resume(args: &Args, settings: &Settings, folder: &Path) -> Result<Self, CommandError> {
-        let begun = begun(args, settings)?;
+    fn resume(
+        args: &Args,
+        settings: &Settings,
+        history: Option<&History>,
+        folder: &Path,
+    ) -> Result<Self, CommandError> {
+        let begun = begun(args, settings, history)?;
         let (keeper, conductor, engines) =
             Keeper::open(folder, &arguments(args), &begun, args.partitions, args.commit_every)?;
         let alerts = match args.alerts.as_path() {
@@ -249,6 +282,13 @@ impl Replay {
                 }
                 Some(Ok(true)) | None => {}
             }
+            let is_contained = match self.contained.as_mut().map(|it| it.take(&batch.partition.topic, &record)) {
+                Some(Err(error)) => {
+                    *failed = Some(error);
+                    return;
+                }
+                taken => taken.is_some_and(|taken| taken.unwrap_or_default()),
+            };
             let mut lost = None;
             let mut outcome = Ok(());
             intake::read(
@@ -257,7 +297,8 @@ impl Replay {
                 rules,
                 counts,
                 &mut |event| {
-                    if outcome.is_ok() {
+                    let is_learned = is_contained && self.contained.as_mut().is_some_and(|it| it.has(event));
+                    if outcome.is_ok() && !is_learned {
                         outcome = self.observe(event, || batch.records.position(i));
                     }
                 },
@@ -438,12 +479,20 @@ impl Replay {
     }
 }
 
-/// What a replay that makes its own control log begins with: settings and identity documents.
-fn begun(args: &Args, settings: &Settings) -> Result<Vec<ControlRecord>, CommandError> {
+/// What a replay that makes its own control log begins with: settings, identity documents, and a baseline.
+fn begun(args: &Args, settings: &Settings, history: Option<&History>) -> Result<Vec<ControlRecord>, CommandError> {
     let mut changes = vec![Change::Settings { settings: settings.clone() }];
     let documents = documents(args.identities.as_deref())?.into_iter();
     changes.extend(documents.map(|document| Change::Identity { document: Box::new(document) }));
-    Ok((0..).zip(changes).map(|(number, change)| ControlRecord::new(number, change)).collect())
+    let mut records: Vec<_> = (0..).zip(changes).map(|(number, change)| ControlRecord::new(number, change)).collect();
+    if let Some(history) = history {
+        let mut conductor = Conductor::default();
+        for record in &records {
+            conductor.fold(record).map_err(out_of_order)?;
+        }
+        records.push(conductor.baseline(history));
+    }
+    Ok(records)
 }
 
 /// What decides the outcome of a replay, beside the contents of files.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driftline_core::Position;
-use driftline_ingest::{FileSource, PartitionBatch, Polled, Record, Records, Source, TopicPartition};
+use driftline_ingest::{FileSource, PartitionBatch, Place, Polled, Record, Records, Source, TopicPartition};
 
 use crate::commands::CommandError;
-use crate::store::{Passed, Place};
+use crate::store::Passed;
 
 /// What standard input is called; it cannot be read again, so all of it is new.
 const STDIN: &str = "-";

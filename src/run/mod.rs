@@ -36,10 +36,8 @@ use std::sync::Arc;
 
 use driftline_core::{Alert, ControlRecord, Timestamp};
 use driftline_detectors::state::StateRecord;
-use driftline_ingest::TopicPartition;
 use driftline_ingest::kafka::OutRecord;
-
-use crate::store::Place;
+use driftline_ingest::{Place, TopicPartition};
 
 /// What came of batches: it is committed whole or not at all.
 #[derive(Debug, Default)]

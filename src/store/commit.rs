@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use driftline_core::{Alert, ControlRecord, Timestamp};
 use driftline_detectors::state::StateRecord;
+use driftline_ingest::Place;
 use serde::{Deserialize, Serialize};
 
 use super::database::{ALERTS, CONTROL, INPUT, META, OUTBOX, PROGRESS_KEY, STATE, Store, json};
 use super::error::StoreError;
-use super::passed::Place;
 
 /// How far a replay has come, over all its runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -87,7 +87,7 @@ impl Store {
                 return Err(StoreError::Begun { path: self.path.clone(), which });
             }
         }
-        // A document more than now.
+        // A document, or a baseline, more than now.
         match self.control(begun.len() as u64)? {
             Some(next) if has_begun_with(&self.json(&next)?) => {
                 let which = "an identity document is gone".to_owned();
@@ -173,13 +173,17 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
 /// Whether a record is of those that stand before all input.
 fn has_begun_with(record: &ControlRecord) -> bool {
     use driftline_core::Change;
-    matches!(record.change, Change::Settings { .. } | Change::Identity { .. } | Change::IdentityRemoved { .. })
+    matches!(
+        record.change,
+        Change::Settings { .. } | Change::Identity { .. } | Change::IdentityRemoved { .. } | Change::Baseline { .. }
+    )
 }
 
 fn kind(record: &ControlRecord) -> String {
     use driftline_core::Change;
     match &record.change {
         Change::Identity { document } => format!("the identity document of `{}`", document.id),
+        Change::Baseline { version, .. } => format!("the baseline {version}"),
         _ => "the settings".to_owned(),
     }
 }

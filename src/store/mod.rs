@@ -45,5 +45,5 @@ pub use error::StoreError;
 pub use keeper::{Come, Keeper};
 pub use outbox::deliver;
 pub use output::Output;
-pub use passed::{Passed, Place};
+pub use passed::Passed;
 pub use resume::Resumed;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use driftline_core::ControlRecord;
 use driftline_detectors::{Conductor, Engine};
+use driftline_ingest::Place;
 use redb::{ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::commit::Progress;
 use super::database::{ALERTS, CONTROL, INPUT, OUTBOX, PROGRESS_KEY, STATE, Store};
 use super::error::StoreError;
-use super::passed::Place;
 
 /// What the last commit has left.
 #[derive(Default)]

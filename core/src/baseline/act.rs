@@ -1,21 +1,28 @@
 //! What is kept of an event until its session is whole.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
-use crate::observation::{MOST_RESOURCES, is_change, resources};
-use crate::{Event, Outcome};
+use crate::observation::{MOST_RESOURCES, client, resources};
+use crate::pursuit::{Deed, Target};
+use crate::{Event, Mentioned, Outcome};
 
 /// Permissions, and further agents, beyond this many are not looked at.
 const MOST_LISTED: usize = 16;
 /// Of a request, so many bytes are read for its words.
-const REQUEST_BYTES: usize = 512;
+const REQUEST_BYTES: usize = 4096;
 
-/// A resource that was touched; kind and role are empty where they are not given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Touched<'a> {
-    pub id: &'a str,
-    pub kind: &'a str,
-    pub role: &'a str,
+/// What of an act's session is not to be learned, as in the stream: what an attack did must not become usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub enum Exclusion {
+    /// All is learned.
+    #[default]
+    None,
+    /// The session was alerted on: only when the agent worked, and what permissions it gave, are counted.
+    Session,
+    /// It was alerted on for its pace: it does not teach that either.
+    Pace,
 }
 
 /// One act of an agent: of its event, what baselines learn from. It borrows from the event, or from the log it stands in.
@@ -38,29 +45,30 @@ pub struct Act<'a> {
     pub(super) credential: &'a str,
     pub(super) asn: u32,
     pub(super) country: &'a str,
+    /// Empty where it is not told where the agent acted from.
+    pub(super) client: &'a str,
     pub(super) request: &'a str,
+    /// All that it touched; as categories only the first of these count ([`Act::observed`]).
     #[serde(borrow)]
-    pub(super) touched: Vec<Touched<'a>>,
+    pub(super) touched: Vec<Target<'a>>,
+    #[serde(with = "numbers")]
+    pub(super) mentions: Option<Cow<'a, Mentioned>>,
     #[serde(borrow)]
     pub(super) peers: Vec<&'a str>,
     #[serde(borrow)]
     pub(super) permissions: Vec<&'a str>,
     /// By [`super::Size`], from the one of the single acts on; each one more than it was, 0 where it was not given.
     pub(super) sizes: [u64; 7],
+    pub(super) exclusion: Exclusion,
 }
 
 impl<'a> Act<'a> {
     /// What is kept of an event that stands at this place of the input.
     pub fn of(event: &'a Event<'_>, order: u64) -> Self {
-        let touched = resources(event).take(MOST_RESOURCES).map(|resource| Touched {
-            id: &resource.id,
-            kind: resource.kind.as_deref().unwrap_or(""),
-            role: resource.role.as_deref().unwrap_or(""),
-        });
         let delegators = event.delegation.iter().filter_map(|link| link.agent.as_deref());
         let peers = delegators.chain(event.grant.as_ref().map(|grant| grant.to.as_str()));
         let permissions = event.permission.iter().flat_map(|permission| &permission.required);
-        let request = event.task.as_ref().and_then(|task| task.intent.as_deref()).unwrap_or_default();
+        let request = event.request();
         let usage = event.usage.unwrap_or_default();
         // Microseconds, and millionths of a dollar; what is no number, or below 0, was not given.
         let scaled = |value: Option<f64>, by: f64| {
@@ -80,8 +88,8 @@ impl<'a> Act<'a> {
             order,
             content: event.content as u64,
             tool: &event.action.name,
-            server: event.action.server.as_deref().unwrap_or(""),
-            changes: is_change(event),
+            server: event.server(),
+            changes: event.changes(),
             grants: event.grant.is_some(),
             outcome: match event.outcome {
                 Outcome::Success => 0,
@@ -93,12 +101,28 @@ impl<'a> Act<'a> {
             credential: event.credential.as_ref().map_or("", |credential| &credential.id),
             asn: event.network.as_ref().and_then(|network| network.asn).unwrap_or(0),
             country: event.network.as_ref().and_then(|network| network.country.as_deref()).unwrap_or(""),
+            client: event
+                .network
+                .as_ref()
+                .map_or("", |network| client(network.user_agent.as_deref().unwrap_or_default())),
             request: request.get(..request.floor_char_boundary(REQUEST_BYTES)).unwrap_or_default(),
-            touched: touched.collect(),
+            touched: resources(event).map(Target::of).collect(),
+            mentions: event.mentions().map(Cow::Borrowed),
             peers: peers.take(MOST_LISTED).collect(),
             permissions: permissions.take(MOST_LISTED).map(|permission| permission.as_str()).collect(),
             sizes: sizes.map(|size| size.map_or(0, |size| size.saturating_add(1))),
+            exclusion: Exclusion::None,
         }
+    }
+
+    /// The same, with its session kept out.
+    pub fn excluded(self, exclusion: Exclusion) -> Self {
+        Self { exclusion, ..self }
+    }
+
+    /// What it touched, as far as that counts as categories.
+    pub(super) fn observed(&self) -> &[Target<'a>] {
+        self.touched.get(..MOST_RESOURCES).unwrap_or(&self.touched)
     }
 
     /// Writes it at the end of `bytes`, to be read by [`super::SessionLog`].
@@ -111,5 +135,59 @@ impl<'a> Act<'a> {
         }
         // A vector takes all there is.
         let _ = postcard::to_extend(self, Tail(bytes));
+    }
+}
+
+impl Deed for Act<'_> {
+    fn request(&self) -> &str {
+        self.request
+    }
+
+    fn tool(&self) -> &str {
+        self.tool
+    }
+
+    fn server(&self) -> &str {
+        self.server
+    }
+
+    fn changes(&self) -> bool {
+        self.changes
+    }
+
+    fn succeeded(&self) -> bool {
+        self.outcome == 0
+    }
+
+    fn touched(&self) -> impl Iterator<Item = Target<'_>> {
+        self.touched.iter().copied()
+    }
+
+    fn mentions(&self) -> Option<&Mentioned> {
+        self.mentions.as_deref()
+    }
+}
+
+/// Hashes that a result mentioned, as the numbers that they are.
+mod numbers {
+    use std::borrow::Cow;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::Mentioned;
+
+    type Lists<'a> = (Cow<'a, [u64]>, Cow<'a, [u64]>, Cow<'a, [u64]>);
+
+    pub fn serialize<S: Serializer>(mentioned: &Option<Cow<'_, Mentioned>>, serializer: S) -> Result<S::Ok, S::Error> {
+        mentioned.as_deref().map(lists).serialize(serializer)
+    }
+
+    fn lists(mentioned: &Mentioned) -> Lists<'_> {
+        (Cow::Borrowed(&mentioned.field), Cow::Borrowed(&mentioned.line), Cow::Borrowed(&mentioned.text))
+    }
+
+    pub fn deserialize<'de, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'a, Mentioned>>, D::Error> {
+        let lists = Option::<(Vec<u64>, Vec<u64>, Vec<u64>)>::deserialize(deserializer)?;
+        Ok(lists.map(|(field, line, text)| Cow::Owned(Mentioned { field, line, text })))
     }
 }

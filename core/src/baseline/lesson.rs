@@ -2,11 +2,12 @@
 
 use smallvec::SmallVec;
 
-use super::act::Act;
+use super::act::{Act, Exclusion};
 use super::sizes::Size;
 use crate::observation::{Dimension, family, network, resource_keys, tool};
+use crate::pursuit::Pursuit;
 use crate::words::tokens;
-use crate::{Timestamp, key, pair_key};
+use crate::{Requests, Timestamp, key, pair_key};
 
 /// Words of a request that are counted against the tools it led to.
 const MOST_WORDS: usize = 24;
@@ -80,6 +81,10 @@ pub struct Lesson<'a> {
     pub categories: Vec<Taught<'a>>,
     /// Sizes that came.
     pub sizes: Vec<(Size, u64)>,
+    /// What it was asked for, and did about it; `None` where no request is told.
+    pub pursuit: Option<Pursuit>,
+    /// What of all this is not to be learned.
+    pub exclusion: Exclusion,
 }
 
 impl<'a> Lesson<'a> {
@@ -98,6 +103,13 @@ impl<'a> Lesson<'a> {
                 lesson.add(Dimension::Chain, chain, Name::Pair(name, act.tool));
             }
             before = Some((tool_key, act.tool));
+            // What requests alike led to weighs what is done now, and teaches nothing.
+            let pursuit = &mut lesson.pursuit;
+            *pursuit = pursuit.take().or_else(|| Pursuit::begin(act, &Requests::default()));
+            if let Some(pursuit) = pursuit {
+                pursuit.note(act);
+            }
+            lesson.exclusion = lesson.exclusion.max(act.exclusion);
             if tools.len() < MOST_TOOLS && tools.iter().all(|&(key, _)| key != tool_key) {
                 tools.push((tool_key, act.tool));
             }
@@ -131,7 +143,7 @@ impl<'a> Lesson<'a> {
             2 => self.add(Dimension::Failed, pair_key(Dimension::Failed as u8, [tool_key, 0]), tool_name),
             _ => {}
         }
-        for touched in &act.touched {
+        for touched in act.observed() {
             let (resource, of_family) = resource_keys(touched.id, touched.kind, touched.role, act.changes);
             let name = if act.changes { Name::Changed } else { Name::Of };
             self.add(Dimension::Resource, resource, name(touched.id));
@@ -140,6 +152,7 @@ impl<'a> Lesson<'a> {
         for (dimension, name) in [
             (Dimension::Server, act.server),
             (Dimension::Credential, act.credential),
+            (Dimension::Client, act.client),
             (Dimension::Principal, act.principal),
         ] {
             self.add_named(dimension, name);

@@ -11,13 +11,15 @@
 
 mod act;
 mod counts;
+mod entry;
 mod lesson;
 mod session_log;
 mod sizes;
 mod value;
 
-pub use act::Act;
+pub use act::{Act, Exclusion};
 pub use counts::{Count, Counts};
+pub use entry::Entry;
 pub use lesson::{Lesson, Name, Taught};
 pub use session_log::{SessionLog, session_key};
 pub use sizes::{Size, Sizes};

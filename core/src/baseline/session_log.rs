@@ -95,7 +95,7 @@ impl SessionLog {
 /// How many of the acts are one session; at least one.
 fn length(acts: &[Act<'_>]) -> usize {
     let started = acts.first().map_or(0, |act| act.time);
-    let may_be_full = acts.iter().map(|act| 1 + 2 * act.touched.len()).sum::<usize>() >= CATEGORIES;
+    let may_be_full = acts.iter().map(|act| 1 + 2 * act.observed().len()).sum::<usize>() >= CATEGORIES;
     let mut used = HashSet::new();
     let mut last = started;
     for (i, act) in acts.iter().enumerate() {
@@ -107,7 +107,7 @@ fn length(acts: &[Act<'_>]) -> usize {
             continue;
         }
         used.insert(tool(act.tool, act.server));
-        for touched in &act.touched {
+        for touched in act.observed() {
             let (resource, family) = resource_keys(touched.id, touched.kind, touched.role, act.changes);
             used.extend([resource, family]);
         }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::act::Exclusion;
 use super::counts::Counts;
 use super::lesson::Lesson;
 use super::sizes::{Size, Sizes};
 use crate::observation::Dimension;
-use crate::{HourCounts, Timestamp};
+use crate::{Habits, HourCounts, Timestamp};
 
 const DIMENSIONS: usize = Dimension::ALL.len();
 const SIZES: usize = Size::ALL.len();
@@ -35,7 +36,9 @@ pub struct Baseline {
     room: u32,
     /// Sessions.
     pub sessions: u64,
-    /// Events.
+    /// Sessions that were kept out ([`Exclusion`]): of these, only hours and grants are in it.
+    pub excluded: u64,
+    /// Events of the sessions that were learned.
     pub events: u64,
     /// Of these, denied.
     pub denied: u64,
@@ -51,6 +54,8 @@ pub struct Baseline {
     hours: BTreeMap<i64, u32>,
     counts: [Counts; DIMENSIONS],
     sizes: [Sizes; SIZES],
+    /// What requests lead to, and where targets come from.
+    pub habits: Habits,
 }
 
 /// Bytes that are no baseline's.
@@ -64,6 +69,7 @@ impl Baseline {
         Self {
             room: u32::try_from(room).unwrap_or(u32::MAX),
             sessions: 0,
+            excluded: 0,
             events: 0,
             denied: 0,
             failed: 0,
@@ -73,6 +79,7 @@ impl Baseline {
             hours: BTreeMap::new(),
             counts: Default::default(),
             sizes: Default::default(),
+            habits: Habits::default(),
         }
     }
 
@@ -83,15 +90,19 @@ impl Baseline {
 
     /// Learns what a session did.
     pub fn learn(&mut self, lesson: &Lesson<'_>) {
+        self.grants += lesson.grants;
+        self.meet(lesson.first, lesson.last, lesson.platform);
+        if lesson.exclusion < Exclusion::Pace {
+            lesson.hours.iter().for_each(|&(hour, events)| self.add_hour(hour, events));
+        }
+        if lesson.exclusion > Exclusion::None {
+            self.excluded += 1;
+            return;
+        }
         self.sessions += 1;
         self.events += lesson.events;
         self.denied += lesson.denied;
         self.failed += lesson.failed;
-        self.grants += lesson.grants;
-        self.meet(lesson.first, lesson.last, lesson.platform);
-        for &(hour, events) in &lesson.hours {
-            self.add_hour(hour, events);
-        }
         for taught in &lesson.categories {
             let counts = &mut self.counts[taught.dimension as usize];
             counts.learn(taught.key, 1, u64::from(taught.events), self.room as usize, || taught.name.to_string());
@@ -99,11 +110,15 @@ impl Baseline {
         for &(size, value) in &lesson.sizes {
             self.sizes[size as usize].learn(value, 1);
         }
+        if let Some(pursuit) = &lesson.pursuit {
+            pursuit.teach(&mut self.habits);
+        }
     }
 
     /// Adds what another one has learned.
     pub fn merge(&mut self, other: &Self) {
         self.sessions += other.sessions;
+        self.excluded += other.excluded;
         self.events += other.events;
         self.denied += other.denied;
         self.failed += other.failed;
@@ -120,6 +135,7 @@ impl Baseline {
         for (own, others) in self.sizes.iter_mut().zip(&other.sizes) {
             own.merge(others);
         }
+        self.habits.merge(&other.habits);
     }
 
     /// Times of the first and the last event; `None` before any.
@@ -166,6 +182,7 @@ impl Baseline {
         self.hours.len() * 24
             + self.counts.iter().map(Counts::heap_bytes).sum::<usize>()
             + self.sizes.iter().map(Sizes::heap_bytes).sum::<usize>()
+            + self.habits.heap_bytes()
     }
 
     /// Puts back times and platform; for whoever reads a baseline from where it was kept.
@@ -231,9 +248,9 @@ mod tests {
         let record = (0i64..50_000_000, 0u8..12, 0u8..30, 0u8..3).prop_map(|(time, tool, resource, outcome)| {
             let outcome = ["success", "denied", "error"][usize::from(outcome)];
             format!(
-                r#"{{"time":{time},"agent":{{"id":"a","platform":"p{tool}"}},"session":{{"id":"s"}},"action":{{"name":"t{tool}"}},
+                r#"{{"time":{time},"agent":{{"id":"a","platform":"p{tool}"}},"session":{{"id":"s"}},"action":{{"name":"t{tool}","access":"write"}},
                 "task":{{"intent":"fetch paper {resource}00"}},"resource":{{"id":"r/{resource}"}},"outcome":"{outcome}",
-                "usage":{{"duration_ms":{time}.5}}}}"#
+                "result":{{"mentions":{{"text":["{resource:010x}"]}}}},"usage":{{"duration_ms":{time}.5}}}}"#
             )
         });
         prop::collection::vec(prop::collection::vec(record, 1..6), 1..12)

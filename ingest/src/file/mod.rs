@@ -6,6 +6,9 @@
 mod compression;
 mod lines;
 mod paths;
+mod place;
+
+pub use place::Place;
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -171,6 +171,7 @@ impl Scorer<'_> {
             }
             Change::Identity { .. } | Change::IdentityRemoved { .. } => "identity",
             Change::Clock { .. } => "clock",
+            Change::Baseline { .. } => "baseline",
             Change::Epoch { epoch } => {
                 self.service.metrics.epoch.set(i64::try_from(epoch.number).unwrap_or(i64::MAX));
                 "epoch"

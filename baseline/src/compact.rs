@@ -1,0 +1,58 @@
+//! Baselines as one compact file: what is read of a version.
+//!
+//! A mark with the format's number, then a Zstandard stream of entries, each as its length (4 bytes, little-endian) and
+//! [postcard](https://postcard.jamesmunns.com/wire-format) of what serde derives for [`Entry`]. Postcard writes fields in the
+//! order of their declaration, without names: to move, add, remove or retype one takes a new number, and versions of another
+//! number are to be published again.
+
+#[cfg(feature = "publish")]
+use std::io::Write;
+use std::io::{self, Read};
+
+use driftline_core::baseline::Entry;
+
+/// Ends with the format's number.
+const MARK: &[u8; 8] = b"DRIFTBL1";
+/// Higher levels take many times as long and save a tenth.
+#[cfg(feature = "publish")]
+const LEVEL: i32 = 1;
+
+/// Writes entries as they come.
+#[cfg(feature = "publish")]
+pub(crate) struct Writer(zstd::Encoder<'static, Vec<u8>>);
+
+#[cfg(feature = "publish")]
+impl Writer {
+    pub fn new() -> io::Result<Self> {
+        Ok(Self(zstd::Encoder::new(MARK.to_vec(), LEVEL)?))
+    }
+
+    pub fn push(&mut self, entry: &Entry) -> io::Result<()> {
+        let bytes = postcard::to_allocvec(entry).map_err(io::Error::other)?;
+        let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+        self.0.write_all(&length.to_le_bytes())?;
+        self.0.write_all(&bytes)
+    }
+
+    pub fn finish(self) -> io::Result<Vec<u8>> {
+        self.0.finish()
+    }
+}
+
+/// Reads the file; says what of it is not as it was written.
+pub(crate) fn read(file: &[u8]) -> Result<Vec<Entry>, String> {
+    let Some((MARK, stream)) = file.split_first_chunk() else {
+        return Err("it does not begin as this version of the program writes it".to_owned());
+    };
+    let broken = |error: io::Error| error.to_string();
+    let mut stream = zstd::Decoder::with_buffer(stream).map_err(broken)?;
+    let (mut entries, mut length, mut bytes) = (Vec::new(), [0; 4], Vec::new());
+    while stream.read(&mut length[..1]).map_err(broken)? > 0 {
+        stream.read_exact(&mut length[1..]).map_err(broken)?;
+        let length = u32::from_le_bytes(length);
+        bytes.clear();
+        stream.by_ref().take(u64::from(length)).read_to_end(&mut bytes).map_err(broken)?;
+        entries.push(postcard::from_bytes(&bytes).map_err(|error| format!("entry {}: {error}", entries.len()))?);
+    }
+    Ok(entries)
+}

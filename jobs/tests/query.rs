@@ -30,7 +30,7 @@ fn site() -> tempfile::TempDir {
         )
     };
     fs::write(folder.path().join("e.ndjson"), (0..40).map(event).collect::<Vec<_>>().join("\n")).unwrap();
-    let alert = r#"{"schema":"driftline.alert/1","id":"6f1c1a52-7a0e-5a3e-9a52-1d6a6a0b3c11","fingerprint":"f","time":"2026-03-02T00:00:00Z","detected_at":0,"status":"firing","entities":[],"tenant":"t","agent":{"id":"a1"},"detector":"novelty","family":"deviation","kind":"unusual_tool","basis":[],"title":"strange","severity":"high","risk":12.5,"evidence":[],"events":["e3","e5"],"summary":"","recommendation":""}"#;
+    let alert = r#"{"schema":"driftline.alert/1","id":"6f1c1a52-7a0e-5a3e-9a52-1d6a6a0b3c11","fingerprint":"f","time":"2026-03-02T00:00:00Z","detected_at":0,"status":"firing","entities":[],"tenant":"t","agent":{"id":"a1"},"detector":"novelty","family":"deviation","kind":"unusual_tool","basis":[],"title":"strange","severity":"high","risk":12.5,"evidence":[],"events":["e3","e5"],"summary":"","recommendation":"","config":"c","labels":{}}"#;
     fs::write(folder.path().join("alerts.ndjson"), alert).unwrap();
     folder
 }
@@ -43,7 +43,7 @@ fn events_alerts_and_baselines_are_tables() {
     let csv = said(folder, &[counted, "--events", "e.ndjson", "--output", "csv"]);
     assert_eq!(
         csv,
-        "agent,access,events,ms,first\na0,read,20,38.5,2026-03-01T21:20:00.000Z\na1,read,20,39.5,2026-03-01T21:21:00.000Z\n"
+        "agent,access,events,ms,first\na0,read,20,38.5,2026-03-01T21:20:00Z\na1,read,20,39.5,2026-03-01T21:21:00Z\n"
     );
     let joined = "SELECT a.kind, a.severity, a.risk, a.events, e.session FROM alerts a JOIN events e ON e.id = a.event";
     let both = [joined, "--events", "e.ndjson", "--alerts", "alerts.ndjson", "--output", "json"];

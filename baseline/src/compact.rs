@@ -56,3 +56,43 @@ pub(crate) fn read(file: &[u8]) -> Result<Vec<Entry>, String> {
     }
     Ok(entries)
 }
+
+#[cfg(test)]
+mod tests {
+    use driftline_core::baseline::{Act, Baseline, SessionLog};
+    use driftline_core::{Event, Limits, record_hash};
+
+    use super::*;
+
+    fn entry() -> Entry {
+        let record = br#"{"time":3600000,"agent":{"id":"a","platform":"p"},"action":{"name":"send","server":"s","access":"write"},
+            "task":{"intent":"Send it to bob"},"resource":{"id":"bob"},"usage":{"duration_ms":41.5}}"#;
+        let mut log = SessionLog::default();
+        log.push(&Act::of(&Event::decode(record, &Limits::default()).unwrap(), 0));
+        let mut baseline = Baseline::new(3);
+        log.lessons(|lesson| baseline.learn(lesson));
+        Entry { tenant: "t".into(), agent: "a".into(), version: "1".into(), baseline }
+    }
+
+    #[test]
+    fn the_format_is_the_one_that_its_number_says() {
+        let bytes = postcard::to_allocvec(&entry()).unwrap();
+        // Where this fails, fields have changed: give `MARK` a new number, then put the new hash here.
+        assert_eq!(
+            (MARK, format!("{:032x}", record_hash(&bytes)).as_str()),
+            (b"DRIFTBL1", "6014ecf02b5e152c76ef298501bafa37")
+        );
+    }
+
+    #[test]
+    fn what_is_cut_or_of_another_number_is_refused() {
+        let mut writer = Writer::new().unwrap();
+        writer.push(&entry()).unwrap();
+        let whole = writer.finish().unwrap();
+        assert_eq!(read(&whole).unwrap(), [entry()]);
+        for end in 0..whole.len() {
+            assert!(read(&whole[..end]).is_err(), "{end}");
+        }
+        assert!(read(&[b"DRIFTBL9", &whole[8..]].concat()).unwrap_err().contains("does not begin"));
+    }
+}

@@ -97,7 +97,7 @@ fn sessions_that_were_alerted_on_teach_only_when_the_agent_works() {
     let alert = |event: usize, session: usize, severity: &str, kind: &str| {
         let (agent, id) = (event % 3, "6f1c1a52-7a0e-5a3e-9a52-1d6a6a0b3c11");
         format!(
-            r#"{{"schema":"driftline.alert/1","id":"{id}","fingerprint":"f","time":0,"detected_at":0,"status":"firing","entities":[],"tenant":"t","agent":{{"id":"a{agent}"}},"session":{{"id":"s{session}"}},"detector":"d","family":"f","kind":"{kind}","basis":[],"title":"","severity":"{severity}","risk":0.0,"evidence":[],"events":["e{event}","e0"],"summary":"","recommendation":""}}"#
+            r#"{{"schema":"driftline.alert/1","id":"{id}","fingerprint":"f","time":0,"detected_at":0,"status":"firing","entities":[],"tenant":"t","agent":{{"id":"a{agent}"}},"session":{{"id":"s{session}"}},"detector":"d","family":"f","kind":"{kind}","basis":[],"title":"","severity":"{severity}","risk":0.0,"evidence":[],"events":["e{event}","e0"],"summary":"","recommendation":"","config":"c","labels":{{}}}}"#
         )
     };
     // The session s5 of a2 was alerted on, s7 of a1 for its pace; what is told of s9 and of event 0 keeps nothing out.

@@ -243,6 +243,12 @@ impl Engine {
         self.agents.iter().map(Box::as_ref)
     }
 
+    /// How far an agent has drifted, as far as is known of it and it is in memory ([`Drift::progress`](drift::Drift::progress)).
+    pub fn drift_of(&self, tenant: &str, id: &str) -> Option<[f64; 6]> {
+        let agent = &self.agents[self.find(tenant, id)? as usize];
+        Some(agent.drift.as_ref()?.progress(self.world.level(agent)))
+    }
+
     /// Bytes that it holds in memory, about: agents, the index to them, timers and names.
     pub fn bytes(&self) -> usize {
         self.agents.iter().map(|agent| agent.bytes() + size_of::<Box<AgentState>>()).sum::<usize>()

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use driftline_core::truncate;
+use driftline_detectors::drift::Aspect;
 use prometheus::{GaugeVec, IntCounterVec, IntGauge};
 
 use super::register::Register;
@@ -26,6 +27,8 @@ pub struct Standing {
     pub events: u64,
     /// Its alerts in the batch.
     pub alerts: u64,
+    /// How far it has drifted, in the order of [`Aspect::ALL`].
+    pub drift: [f64; 6],
 }
 
 /// The series of the `K` riskiest agents, with `other` for the rest.
@@ -42,12 +45,14 @@ pub struct TopAgents {
     risk: GaugeVec,
     events: IntCounterVec,
     alerts: IntCounterVec,
+    drift: GaugeVec,
     left_out: IntGauge,
 }
 
 #[derive(Debug)]
 struct Member {
     risk: f64,
+    drift: [f64; 6],
     below_since: Option<Instant>,
 }
 
@@ -68,6 +73,12 @@ impl TopAgents {
             ),
             events: r.counters("agent_events_total", "The agent's events.", labels),
             alerts: r.counters("agent_alerts_total", "The agent's alerts.", labels),
+            drift: r.levels(
+                "agent_drift",
+                "How far what the agent does has drifted, of the riskiest agents: 0 for no sign of it, 1 where it is alerted on; \
+                 on a scale of orders of magnitude.",
+                &["tenant", "agent", "dimension"],
+            ),
             left_out: r.gauge("agents_left_out", "Agents without a series of their own."),
         }
     }
@@ -77,7 +88,7 @@ impl TopAgents {
         let key = (truncate(tenant, LABEL).into_owned(), truncate(agent, LABEL).into_owned());
         let labels = match self.members.get_mut(&key) {
             Some(member) => {
-                member.risk = standing.risk;
+                (member.risk, member.drift) = (standing.risk, standing.drift);
                 [key.0.as_str(), key.1.as_str()]
             }
             None => OTHER,
@@ -97,6 +108,9 @@ impl TopAgents {
         self.admit(line);
         for ((tenant, agent), member) in &self.members {
             self.risk.with_label_values(&[tenant, agent]).set(member.risk);
+            for (aspect, drift) in Aspect::ALL.iter().zip(member.drift) {
+                self.drift.with_label_values(&[tenant, agent, aspect.name()]).set(drift);
+            }
         }
         let highest = self.candidates.values().copied().fold(0.0, f64::max);
         self.risk.with_label_values(&OTHER).set(highest);
@@ -129,7 +143,7 @@ impl TopAgents {
             }
             risky += 1;
             self.candidates.remove(&agent);
-            self.members.insert(agent, Member { risk, below_since: None });
+            self.members.insert(agent, Member { risk, drift: [0.0; 6], below_since: None });
         }
     }
 
@@ -150,6 +164,9 @@ impl TopAgents {
             let _ = self.risk.remove_label_values(&labels);
             let _ = self.events.remove_label_values(&labels);
             let _ = self.alerts.remove_label_values(&labels);
+            for aspect in Aspect::ALL {
+                let _ = self.drift.remove_label_values(&[labels[0], labels[1], aspect.name()]);
+            }
             self.candidates.insert(agent, risk);
             self.drop_least_candidate();
         }
@@ -171,7 +188,7 @@ mod tests {
     use crate::metrics::Metrics;
 
     fn risk(risk: f64) -> Standing {
-        Standing { risk, events: 1, alerts: 0 }
+        Standing { risk, events: 1, ..Standing::default() }
     }
 
     fn members(top: &TopAgents) -> Vec<&str> {
@@ -230,15 +247,31 @@ mod tests {
     fn what_is_not_counted_for_an_agent_is_counted_for_the_others() {
         let metrics = Metrics::new(1);
         let mut top = metrics.top_agents();
-        top.record("acme", "a", Standing { risk: 5.0, events: 3, alerts: 1 });
+        top.record("acme", "a", Standing { risk: 5.0, events: 3, alerts: 1, ..Standing::default() });
         top.refresh(Instant::now(), 1);
-        top.record("acme", "a", Standing { risk: 6.0, events: 4, alerts: 1 });
-        top.record("acme", "b", Standing { risk: 1.0, events: 7, alerts: 0 });
+        top.record("acme", "a", Standing { risk: 6.0, events: 4, alerts: 1, ..Standing::default() });
+        top.record("acme", "b", Standing { risk: 1.0, events: 7, ..Standing::default() });
         drop(top);
         let text = metrics.render();
         assert!(text.contains("driftline_agent_events_total{agent=\"a\",tenant=\"acme\"} 4\n"), "{text}");
         assert!(text.contains("driftline_agent_events_total{agent=\"other\",tenant=\"*\"} 10\n"), "{text}");
         assert!(text.contains("driftline_agent_alerts_total{agent=\"other\",tenant=\"*\"} 1\n"), "{text}");
+    }
+
+    #[test]
+    fn drift_is_shown_by_dimension_of_agents_that_have_a_series() {
+        let metrics = Metrics::new(1);
+        let mut top = metrics.top_agents();
+        let drifting = Standing { risk: 5.0, drift: [0.5, 0.0, 0.0, 0.0, 0.25, 0.0], ..Standing::default() };
+        top.record("", "a", drifting);
+        top.refresh(Instant::now(), 1);
+        top.record("", "a", drifting);
+        top.refresh(Instant::now(), 1);
+        drop(top);
+        let text = metrics.render();
+        assert!(text.contains("driftline_agent_drift{agent=\"a\",dimension=\"tools\",tenant=\"\"} 0.5\n"), "{text}");
+        assert!(text.contains("driftline_agent_drift{agent=\"a\",dimension=\"length\",tenant=\"\"} 0.25\n"), "{text}");
+        assert!(!text.contains("driftline_agent_drift{agent=\"other\""), "{text}");
     }
 
     #[test]

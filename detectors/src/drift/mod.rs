@@ -48,10 +48,11 @@ pub struct Drift {
 }
 
 impl Drift {
-    /// How far the bets in a dimension have come, 0 to 1: at 1 they alone are alerted on. On a scale of orders of magnitude.
-    pub fn progress(&self, aspect: Aspect, level: f64) -> f64 {
-        let of = |wager: &Wager| wager.holding().max(1.0).ln() / bound(level).ln();
-        of(&self.rolling[aspect as usize]).max(of(&self.first[aspect as usize])).min(1.0)
+    /// How far the bets in each dimension have come, in the order of [`Aspect::ALL`], 0 to 1: at 1 they alone are alerted on.
+    /// On a scale of orders of magnitude.
+    pub fn progress(&self, level: f64) -> [f64; 6] {
+        let of = |wager: &Wager| (wager.holding().max(1.0).ln() / bound(level).ln()).min(1.0);
+        std::array::from_fn(|i| of(&self.rolling[i]).max(of(&self.first[i])))
     }
 
     /// What all bets of all dimensions hold.

@@ -54,9 +54,7 @@ impl Wager {
             *holding = (*holding + 1.0) * gain;
         }
         if self.best <= 1.0 {
-            let Self { holdings, mut tally, .. } = std::mem::take(self);
-            tally.clear();
-            *self = Self { holdings, best: 1.0, tally, ..Self::default() };
+            *self = Self { holdings: self.holdings, best: 1.0, ..Self::default() };
         }
         self.best *= mean(gains);
         if self.best > 1.0 {

@@ -132,16 +132,15 @@ impl TopAgents {
     /// Gives series to candidates above the line, the riskiest first, and to those on it while fewer than `K` have one
     /// who are as risky: those who only wait to lose theirs stand in nobody's way.
     fn admit(&mut self, line: f64) {
-        let mut risky = self.members.values().filter(|member| member.risk >= line).count();
+        let risky = self.members.values().filter(|member| member.risk >= line).count();
         let mut candidates: Vec<(Agent, f64)> =
             self.candidates.iter().map(|(agent, risk)| (agent.clone(), *risk)).collect();
         candidates.sort_by(|a, b| b.1.total_cmp(&a.1));
-        for (agent, risk) in candidates {
+        for (risky, (agent, risk)) in (risky..).zip(candidates) {
             let belongs = risk > line || risk == line && risky < self.top;
             if !belongs || self.members.len() >= 2 * self.top {
                 break;
             }
-            risky += 1;
             self.candidates.remove(&agent);
             self.members.insert(agent, Member { risk, drift: [0.0; 6], below_since: None });
         }

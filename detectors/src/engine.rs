@@ -368,7 +368,7 @@ impl Engine {
         if session.pursuit.is_none() {
             session.pursuit = Pursuit::begin(event, &agent.habits().requests).map(Box::new);
             if session.pursuit.is_some() && goes_on {
-                parts.contribution.tests_begun(&agent.tenant, &agent.group, 1);
+                parts.begin_tests(agent, 1);
             }
         }
         let judged = agent.hour.judged();
@@ -395,7 +395,7 @@ impl Engine {
             agent.put_document(document);
         }
         if agent.hour.judged().is_some_and(|hour| judged != Some(hour)) {
-            parts.contribution.tests_begun(&agent.tenant, &agent.group, 1);
+            parts.begin_tests(agent, 1);
         }
         session.note(event, &observation);
         session.quarantined |= findings.iter().any(|finding| finding.severity > Severity::Low);
@@ -444,7 +444,7 @@ impl Engine {
                 let oldest = agent.sessions.iter().map(|session| session.last).min().unwrap_or_default();
                 Self::end_sessions(world, agent, event.time, parts, |session, _| session.last == oldest);
             }
-            parts.contribution.tests_begun(&agent.tenant, &agent.group, 1 + u64::from(event.network.is_some()));
+            parts.begin_tests(agent, 1 + u64::from(event.network.is_some()));
         }
         (Box::new(Session::begin(session_key, event, id)), !late)
     }
@@ -540,6 +540,16 @@ struct Parts<'e> {
     contribution: &'e mut Contribution,
     alerts: &'e mut Vec<Alert>,
     counters: &'e mut Counters,
+}
+
+impl Parts<'_> {
+    /// So many judgements of an agent have begun. As with what peers are compared with, ids that come once do not count: with
+    /// enough of them made up, nobody else would be alerted on any more.
+    fn begin_tests(&mut self, agent: &AgentState, tests: u64) {
+        if agent.sessions_learned >= PEER {
+            self.contribution.tests_begun(&agent.tenant, &agent.group, tests);
+        }
+    }
 }
 
 fn raise(

@@ -172,7 +172,8 @@ fn series_do_not_become_more_with_agents_and_sessions() {
     );
     assert_eq!(agents, AGENTS as f64);
     assert_eq!(after, before, "series that are no agent's");
-    assert!(by_agent <= (3 * (2 * TOP + 1)) as f64, "{by_agent} series of agents");
+    // Three each and three of the others, and drift in six dimensions.
+    assert!(by_agent <= (9 * 2 * TOP + 3) as f64, "{by_agent} series of agents");
     for label in ["session", "principal", "resource", "event"] {
         assert_eq!(count(&prometheus, &format!(", {label}!=\"\"")), 0.0, "{label}");
     }

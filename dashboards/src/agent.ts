@@ -79,6 +79,16 @@ export const agent = board(
         { expr: `max(driftline_agent_risk{${THIS}})`, legend: '$agent' },
         { expr: 'max(driftline_agent_risk{agent="other"})', legend: 'highest of the others' },
       ),
+      lines(
+        {
+          title: 'Drift',
+          description:
+            'How far the evidence has come, by dimension, that the agent does the same tasks in another way than before; at 100 % there is an alert, and it begins anew. One that rises over days: ask what was changed when it began to.',
+          unit: 'percentunit',
+          bounds: { warn: 0.5, alarm: 0.9 },
+        },
+        { expr: `max by (dimension) (driftline_agent_drift{${THIS}})`, legend: '{{dimension}}' },
+      ),
       bars(
         {
           title: 'Alerts',

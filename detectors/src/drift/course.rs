@@ -77,7 +77,7 @@ const REMEMBERED: usize = 64;
 const TASK: u8 = 50;
 const FAMILY: u8 = 51;
 
-/// What a session has done so far, beside what [`Session`] keeps of it. Part of the format of [`crate::state`].
+/// What a session has done so far, beside what `Session` keeps of it. Part of the format of [`crate::state`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Course {
     /// Key of its task; 0 where none is told.

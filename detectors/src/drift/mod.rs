@@ -1,9 +1,9 @@
 //! Drift: an agent that has changed what it does about the same tasks, suddenly or little by little.
 //!
 //! A session is looked at when it ends, in six dimensions ([`Aspect`]): where its value in each stands among those of
-//! earlier sessions with the same task ([`reference`]). A session of a task never seen before says nothing, so that another
+//! earlier sessions with the same task (`reference`). A session of a task never seen before says nothing, so that another
 //! mix of tasks is no drift. P-values of one session need not be improbable for an alert: they are bet against one after the
-//! other, by dimension ([`wager`]), and what is alerted on is that the bets have paid more than they would in an agent that
+//! other, by dimension (`wager`), and what is alerted on is that the bets have paid more than they would in an agent that
 //! has not changed. After an alert all begins anew: what the agent does now is its normal, and has been told.
 //!
 //! Sessions that were alerted on are bet on like all others, since a changed agent alerts often and must be seen; but they

@@ -31,8 +31,9 @@ fn alerts(folder: &Path, file: &str) -> Vec<Alert> {
     lines(folder, file).iter().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// But for those about drift: what was bet on an agent is in no baseline.
 fn ids(alerts: &[Alert]) -> BTreeSet<String> {
-    alerts.iter().map(|alert| alert.id.to_string()).collect()
+    alerts.iter().filter(|alert| alert.kind != "drift").map(|alert| alert.id.to_string()).collect()
 }
 
 fn decode(record: &str) -> Event<'_> {
@@ -59,7 +60,7 @@ fn site() -> tempfile::TempDir {
 /// Publishes what a file's sessions teach, but for those that were alerted on.
 fn publish(folder: &Path, file: &str, alerts: &[Alert]) -> String {
     let mut excluded = BTreeMap::new();
-    for alert in alerts.iter().filter(|alert| alert.severity > Severity::Low) {
+    for alert in alerts.iter().filter(|alert| alert.severity > Severity::Low && alert.kind != "drift") {
         let exclusion = if alert.kind == "burst" { Exclusion::Pace } else { Exclusion::Session };
         let session = alert.session.as_ref().map(|session| session.id.clone());
         for event in &alert.events {

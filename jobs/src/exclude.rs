@@ -10,6 +10,8 @@ use crate::{JobError, alerts};
 
 /// The kind of an alert on an agent's pace.
 const BURST: &str = "burst";
+/// The kind of alerts that tell of an agent that has changed.
+const DRIFT: &str = "drift";
 
 /// Events that alerts name. A session that has any of them is kept out.
 #[derive(Debug, Default)]
@@ -36,7 +38,9 @@ impl Alerted {
     }
 
     fn add(&mut self, alert: &Alert) {
-        let Some(agent) = alert.agent.as_ref().filter(|_| alert.severity > Severity::Low) else { return };
+        // Drift tells of an agent, and keeps no session out.
+        let keeps_out = alert.severity > Severity::Low && alert.kind != DRIFT;
+        let Some(agent) = alert.agent.as_ref().filter(|_| keeps_out) else { return };
         let exclusion = if alert.kind == BURST { Exclusion::Pace } else { Exclusion::Session };
         for event in &alert.events {
             let named = (alert.tenant.clone(), agent.id.clone(), event.clone());

@@ -27,8 +27,6 @@ pub struct Standing {
     pub events: u64,
     /// Its alerts in the batch.
     pub alerts: u64,
-    /// How far it has drifted, in the order of [`Aspect::ALL`].
-    pub drift: [f64; 6],
 }
 
 /// The series of the `K` riskiest agents, with `other` for the rest.
@@ -83,12 +81,13 @@ impl TopAgents {
         }
     }
 
-    /// Takes note of what became of an agent in a batch.
-    pub fn record(&mut self, tenant: &str, agent: &str, standing: Standing) {
+    /// Takes note of what became of an agent in a batch. `drift` says how far it has drifted, in the order of
+    /// [`Aspect::ALL`]; it is asked of those only that have a series.
+    pub fn record(&mut self, tenant: &str, agent: &str, standing: Standing, drift: impl FnOnce() -> [f64; 6]) {
         let key = (truncate(tenant, LABEL).into_owned(), truncate(agent, LABEL).into_owned());
         let labels = match self.members.get_mut(&key) {
             Some(member) => {
-                (member.risk, member.drift) = (standing.risk, standing.drift);
+                (member.risk, member.drift) = (standing.risk, drift());
                 [key.0.as_str(), key.1.as_str()]
             }
             None => OTHER,
@@ -187,7 +186,11 @@ mod tests {
     use crate::metrics::Metrics;
 
     fn risk(risk: f64) -> Standing {
-        Standing { risk, events: 1, ..Standing::default() }
+        Standing { risk, events: 1, alerts: 0 }
+    }
+
+    fn none() -> [f64; 6] {
+        [0.0; 6]
     }
 
     fn members(top: &TopAgents) -> Vec<&str> {
@@ -199,19 +202,19 @@ mod tests {
         let metrics = Metrics::new(2);
         let mut top = metrics.top_agents();
         let start = Instant::now();
-        top.record("", "a", risk(10.0));
-        top.record("", "b", risk(20.0));
+        top.record("", "a", risk(10.0), none);
+        top.record("", "b", risk(20.0), none);
         top.refresh(start, 2);
         assert_eq!(members(&top), ["a", "b"]);
 
-        top.record("", "c", risk(90.0));
+        top.record("", "c", risk(90.0), none);
         top.refresh(start, 3);
         assert_eq!(members(&top), ["a", "b", "c"], "c is there at once, and a not yet gone");
 
         let almost = TopAgents::HOLD - Duration::from_secs(1);
         top.refresh(start + almost, 3);
         assert_eq!(members(&top), ["a", "b", "c"]);
-        top.record("", "a", risk(95.0));
+        top.record("", "a", risk(95.0), none);
         top.refresh(start + almost, 3);
         top.refresh(start + almost + TopAgents::HOLD, 3);
         assert_eq!(members(&top), ["a", "c"], "a came back above the line in time, and b fell below it");
@@ -229,14 +232,14 @@ mod tests {
         let mut top = metrics.top_agents();
         let start = Instant::now();
         for agent in ["a", "b"] {
-            top.record("", agent, risk(50.0));
+            top.record("", agent, risk(50.0), none);
         }
         top.refresh(start, 2);
         for agent in ["a", "b"] {
-            top.record("", agent, risk(0.0));
+            top.record("", agent, risk(0.0), none);
         }
         for agent in ["c", "d", "e"] {
-            top.record("", agent, risk(90.0));
+            top.record("", agent, risk(90.0), none);
         }
         top.refresh(start, 5);
         assert_eq!(members(&top), ["a", "b", "c", "d"], "c and d have what e equals");
@@ -246,10 +249,10 @@ mod tests {
     fn what_is_not_counted_for_an_agent_is_counted_for_the_others() {
         let metrics = Metrics::new(1);
         let mut top = metrics.top_agents();
-        top.record("acme", "a", Standing { risk: 5.0, events: 3, alerts: 1, ..Standing::default() });
+        top.record("acme", "a", Standing { risk: 5.0, events: 3, alerts: 1 }, none);
         top.refresh(Instant::now(), 1);
-        top.record("acme", "a", Standing { risk: 6.0, events: 4, alerts: 1, ..Standing::default() });
-        top.record("acme", "b", Standing { risk: 1.0, events: 7, ..Standing::default() });
+        top.record("acme", "a", Standing { risk: 6.0, events: 4, alerts: 1 }, none);
+        top.record("acme", "b", Standing { risk: 1.0, events: 7, alerts: 0 }, none);
         drop(top);
         let text = metrics.render();
         assert!(text.contains("driftline_agent_events_total{agent=\"a\",tenant=\"acme\"} 4\n"), "{text}");
@@ -261,10 +264,10 @@ mod tests {
     fn drift_is_shown_by_dimension_of_agents_that_have_a_series() {
         let metrics = Metrics::new(1);
         let mut top = metrics.top_agents();
-        let drifting = Standing { risk: 5.0, drift: [0.5, 0.0, 0.0, 0.0, 0.25, 0.0], ..Standing::default() };
-        top.record("", "a", drifting);
+        let drift = || [0.5, 0.0, 0.0, 0.0, 0.25, 0.0];
+        top.record("", "a", risk(5.0), drift);
         top.refresh(Instant::now(), 1);
-        top.record("", "a", drifting);
+        top.record("", "a", risk(5.0), drift);
         top.refresh(Instant::now(), 1);
         drop(top);
         let text = metrics.render();
@@ -277,8 +280,8 @@ mod tests {
     fn an_agent_cannot_pass_for_the_others_nor_break_a_line() {
         let metrics = Metrics::new(1);
         let mut top = metrics.top_agents();
-        top.record("*", "other", risk(100.0));
-        top.record("", "a\"} 1\nfake 1", risk(1.0));
+        top.record("*", "other", risk(100.0), none);
+        top.record("", "a\"} 1\nfake 1", risk(1.0), none);
         top.refresh(Instant::now(), 2);
         assert_eq!(members(&top), ["a\"} 1\nfake 1"]);
         drop(top);
@@ -289,7 +292,7 @@ mod tests {
     fn where_none_are_asked_for_there_are_only_the_others() {
         let metrics = Metrics::new(0);
         let mut top = metrics.top_agents();
-        top.record("", "a", risk(50.0));
+        top.record("", "a", risk(50.0), none);
         top.refresh(Instant::now(), 1);
         assert!(members(&top).is_empty());
     }
@@ -302,7 +305,7 @@ mod tests {
             let mut now = Instant::now();
             for (agent, level, seconds) in steps {
                 now += Duration::from_secs(seconds);
-                top.record("", &agent.to_string(), risk(f64::from(level)));
+                top.record("", &agent.to_string(), risk(f64::from(level)), none);
                 top.refresh(now, 60);
                 prop_assert!(top.members.len() <= 6 && top.candidates.len() <= 12);
                 // Whoever is riskiest of all has a series.

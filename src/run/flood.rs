@@ -182,10 +182,7 @@ impl Run {
         assert!(self.readiness.is_ready() && self.owner.engine.failure().is_none());
         self.outcome.most_in_memory = self.outcome.most_in_memory.max(self.owner.engine.resident());
         let mut top = self.metrics.top_agents();
-        for (tenant, agent, mut standing) in std::mem::take(&mut self.owner.standings).into_values() {
-            standing.drift = self.owner.engine.drift_of(&tenant, &agent).unwrap_or_default();
-            top.record(&tenant, &agent, standing);
-        }
+        self.owner.tell_standings(&mut top);
         top.refresh(Instant::now(), self.owner.engine.len() as u64);
     }
 

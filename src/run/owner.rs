@@ -14,7 +14,7 @@ use driftline_ingest::{PartitionBatch, Record, Streak, TopicPartition, forward};
 use super::Work;
 use super::size::Size;
 use crate::intake::{self, Counts, Rules};
-use crate::metrics::{Metrics, OTHER, Standing};
+use crate::metrics::{Metrics, OTHER, Standing, TopAgents};
 
 /// Agents whose standing is kept apart until it is reported, a second later.
 const STANDINGS: usize = 1 << 14;
@@ -101,6 +101,13 @@ impl Owner {
     /// Whether no record of the source, or of the internal topic, is read any more.
     pub fn is_stopped(&self, partition: &TopicPartition) -> bool {
         self.stopped.contains(partition)
+    }
+
+    /// Tells how the agents stand that were heard of since this was last told.
+    pub fn tell_standings(&mut self, top: &mut TopAgents) {
+        for (tenant, agent, standing) in std::mem::take(&mut self.standings).into_values() {
+            top.record(&tenant, &agent, standing, || self.engine.drift_of(&tenant, &agent).unwrap_or_default());
+        }
     }
 
     /// Decodes and scores a batch.

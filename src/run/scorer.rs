@@ -594,10 +594,7 @@ impl<'s> Scorer<'s> {
         }
         let mut top = metrics.top_agents();
         for owner in self.owners.values_mut() {
-            for (tenant, agent, mut standing) in std::mem::take(&mut owner.standings).into_values() {
-                standing.drift = owner.engine.drift_of(&tenant, &agent).unwrap_or_default();
-                top.record(&tenant, &agent, standing);
-            }
+            owner.tell_standings(&mut top);
         }
         top.refresh(now, held as u64);
     }

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use driftline_baseline::{About, Entry, Part, Store};
 use driftline_core::baseline::{Act, Baseline, Exclusion, SessionLog, session_key};
-use driftline_core::{Alert, Event, Limits, Severity, Timestamp};
+use driftline_core::{Alert, Event, Limits, Timestamp};
 use driftline_ingest::{Place, Record};
 
 fn driftline(folder: &Path, arguments: &str) -> Output {
@@ -60,8 +60,8 @@ fn site() -> tempfile::TempDir {
 /// Publishes what a file's sessions teach, but for those that were alerted on.
 fn publish(folder: &Path, file: &str, alerts: &[Alert]) -> String {
     let mut excluded = BTreeMap::new();
-    for alert in alerts.iter().filter(|alert| alert.severity > Severity::Low && alert.kind != "drift") {
-        let exclusion = if alert.kind == "burst" { Exclusion::Pace } else { Exclusion::Session };
+    for alert in alerts.iter().filter(|alert| Exclusion::by(alert) > Exclusion::None) {
+        let exclusion = Exclusion::by(alert);
         let session = alert.session.as_ref().map(|session| session.id.clone());
         for event in &alert.events {
             excluded.insert((alert.agent.as_ref().unwrap().id.clone(), session.clone(), event.clone()), exclusion);

@@ -4,14 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use driftline_core::baseline::Exclusion;
-use driftline_core::{Alert, Event, Severity};
+use driftline_core::{Alert, Event};
 
 use crate::{JobError, alerts};
-
-/// The kind of an alert on an agent's pace.
-const BURST: &str = "burst";
-/// The kind of alerts that tell of an agent that has changed.
-const DRIFT: &str = "drift";
 
 /// Events that alerts name. A session that has any of them is kept out.
 #[derive(Debug, Default)]
@@ -26,7 +21,7 @@ type Named = (String, String, String);
 type Session = (Option<String>, Exclusion);
 
 impl Alerted {
-    /// Reads a file of alerts, a line each. As in the stream, those of severity `low` or less keep nothing out.
+    /// Reads a file of alerts, a line each.
     ///
     /// # Errors
     ///
@@ -38,10 +33,8 @@ impl Alerted {
     }
 
     fn add(&mut self, alert: &Alert) {
-        // Drift tells of an agent, and keeps no session out.
-        let keeps_out = alert.severity > Severity::Low && alert.kind != DRIFT;
-        let Some(agent) = alert.agent.as_ref().filter(|_| keeps_out) else { return };
-        let exclusion = if alert.kind == BURST { Exclusion::Pace } else { Exclusion::Session };
+        let exclusion = Exclusion::by(alert);
+        let Some(agent) = alert.agent.as_ref().filter(|_| exclusion > Exclusion::None) else { return };
         for event in &alert.events {
             let named = (alert.tenant.clone(), agent.id.clone(), event.clone());
             let session = alert.session.as_ref().map(|session| session.id.clone());

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::observation::{MOST_RESOURCES, client, resources};
 use crate::pursuit::{Deed, Target};
-use crate::{Event, Mentioned, Outcome};
+use crate::{Alert, Event, Mentioned, Outcome, Severity};
 
 /// Permissions, and further agents, beyond this many are not looked at.
 const MOST_LISTED: usize = 16;
@@ -23,6 +23,19 @@ pub enum Exclusion {
     Session,
     /// It was alerted on for its pace: it does not teach that either.
     Pace,
+}
+
+impl Exclusion {
+    /// What an alert keeps out of what is learned of its sessions. Those of severity `low` or less keep nothing out, nor does
+    /// drift, which tells of an agent and not of a session.
+    pub fn by(alert: &Alert) -> Self {
+        match alert.kind.as_str() {
+            _ if alert.severity <= Severity::Low => Self::None,
+            "drift" => Self::None,
+            "burst" => Self::Pace,
+            _ => Self::Session,
+        }
+    }
 }
 
 /// One act of an agent: of its event, what baselines learn from. It borrows from the event, or from the log it stands in.

@@ -1,6 +1,7 @@
 //! Where the targets of an agent's acts come from: the part of a baseline that counts them by tool and role.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Pairs of tool and role that are counted apart; past it, those with the smallest keys.
 const ROOM: usize = 256;
@@ -74,11 +75,24 @@ pub type Origins = [u32; Origin::ALL.len()];
 /// assert_eq!(targets.at(7)[Origin::Named as usize], 1);
 /// assert_eq!(targets.all().iter().sum::<u32>(), 2);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Targets {
     /// Ascending by key.
     list: Vec<(u32, Origins)>,
     all: Origins,
+}
+
+impl Serialize for Targets {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (&self.list, &self.all).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Targets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (list, all) = Deserialize::deserialize(deserializer)?;
+        Self::from_parts(list, all).ok_or_else(|| D::Error::custom("targets that cannot be so"))
+    }
 }
 
 impl Targets {

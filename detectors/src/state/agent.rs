@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use driftline_core::{Categories, Habits, HourCounts, Origins, Request, Requests, Targets, Timestamp};
+use driftline_core::{Categories, Habits, HourCounts, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::{AgentState, Changed};
@@ -48,7 +48,7 @@ pub struct Baseline2<'a> {
     baseline: Baseline<'a>,
     #[serde(with = "wire::categories")]
     versions: Cow<'a, Categories>,
-    habits: Option<HabitsBody<'a>>,
+    habits: Option<Cow<'a, Habits>>,
 }
 
 /// What was learned, as version 3 has it: after all that version 2 had.
@@ -73,10 +73,6 @@ pub struct Baseline4<'a> {
     baseline: Baseline3<'a>,
     drift: Option<Cow<'a, Drift>>,
 }
-
-/// Requests, and the origins of targets: by tool and role, and in all.
-#[derive(Serialize, Deserialize)]
-struct HabitsBody<'a>(Cow<'a, [Request]>, Cow<'a, [(u32, Origins)]>, Origins);
 
 /// What an event changes.
 ///
@@ -123,34 +119,18 @@ pub struct Live4<'a> {
 
 impl<'a> Baseline2<'a> {
     pub fn of(agent: &'a AgentState) -> Self {
-        let body = |habits: &'a Habits| {
-            HabitsBody(
-                Cow::Borrowed(habits.requests.list()),
-                Cow::Borrowed(habits.targets.list()),
-                *habits.targets.all(),
-            )
-        };
         Self {
             baseline: Baseline::of(agent),
             versions: Cow::Borrowed(&agent.versions),
-            habits: agent.habits.as_deref().map(body),
+            habits: agent.habits.as_deref().map(Cow::Borrowed),
         }
     }
 
-    /// Puts it back; says what cannot be so.
-    pub fn put(self, agent: &mut AgentState, names: &mut impl FnMut(&str) -> Arc<str>) -> Result<(), &'static str> {
-        let habits = match self.habits {
-            None => None,
-            Some(HabitsBody(requests, targets, all)) => {
-                let requests = Requests::from_list(requests.into_owned()).ok_or("requests that cannot be so")?;
-                let targets = Targets::from_parts(targets.into_owned(), all).ok_or("targets that cannot be so")?;
-                Some(Box::new(Habits { requests, targets }))
-            }
-        };
+    /// Puts it back.
+    pub fn put(self, agent: &mut AgentState, names: &mut impl FnMut(&str) -> Arc<str>) {
         self.baseline.put(agent, names);
         agent.versions = self.versions.into_owned();
-        agent.habits = habits;
-        Ok(())
+        agent.habits = self.habits.map(|habits| Box::new(habits.into_owned()));
     }
 }
 
@@ -160,12 +140,11 @@ impl<'a> Baseline3<'a> {
         Self { baseline: Baseline2::of(agent), networks, clients }
     }
 
-    /// Puts it back; says what cannot be so.
-    pub fn put(self, agent: &mut AgentState, names: &mut impl FnMut(&str) -> Arc<str>) -> Result<(), &'static str> {
-        self.baseline.put(agent, names)?;
+    /// Puts it back.
+    pub fn put(self, agent: &mut AgentState, names: &mut impl FnMut(&str) -> Arc<str>) {
+        self.baseline.put(agent, names);
         agent.networks = self.networks.into_owned();
         agent.clients = self.clients.into_owned();
-        Ok(())
     }
 }
 
@@ -179,7 +158,7 @@ impl<'a> Baseline4<'a> {
         if self.drift.as_ref().is_some_and(|drift| !drift.is_sound()) {
             return Err("what drift is told by that cannot be so");
         }
-        self.baseline.put(agent, names)?;
+        self.baseline.put(agent, names);
         agent.drift = self.drift.map(|drift| Box::new(drift.into_owned()));
         Ok(())
     }
@@ -333,8 +312,14 @@ pub fn put_section(
             open::<Baseline<'_>>(key, bytes, value)?.put(agent, &mut names);
             Ok(())
         }
-        (Section::Baseline, 2) => open::<Baseline2<'_>>(key, bytes, value)?.put(agent, &mut names),
-        (Section::Baseline, 3) => open::<Baseline3<'_>>(key, bytes, value)?.put(agent, &mut names),
+        (Section::Baseline, 2) => {
+            open::<Baseline2<'_>>(key, bytes, value)?.put(agent, &mut names);
+            Ok(())
+        }
+        (Section::Baseline, 3) => {
+            open::<Baseline3<'_>>(key, bytes, value)?.put(agent, &mut names);
+            Ok(())
+        }
         (Section::Baseline, _) => open::<Baseline4<'_>>(key, bytes, value)?.put(agent, &mut names),
         (Section::Live, 1) => open::<Live<'_>>(key, bytes, value)?.put(agent),
         (Section::Live, 2 | 3) => open::<Live2<'_>>(key, bytes, value)?.put(agent),

@@ -5,9 +5,8 @@
 //! Driftline says itself, and everything has a bound. A sink still has to escape for its own markup.
 
 use driftline_core::{
-    Alert, AlertAgent, AlertStatus, Basis, Evidence, PrincipalKind, Severity, Timestamp, terminal, truncate,
+    Alert, AlertAgent, AlertStatus, Basis, Evidence, PrincipalKind, Severity, Timestamp, terminal, truncate, wire_name,
 };
-use serde::Serialize;
 
 /// Most characters of a name, an address, a path.
 const NAME_CHARS: usize = 160;
@@ -128,7 +127,7 @@ pub(crate) fn behalf(alert: &Alert) -> Option<String> {
         chain.push(name(delegator));
     }
     if let Some(principal) = principal {
-        let kind = principal.kind.map_or(String::new(), |kind: PrincipalKind| format!(" ({})", word(kind)));
+        let kind = principal.kind.map_or(String::new(), |kind: PrincipalKind| format!(" ({})", wire_name(kind)));
         chain.push(name(&principal.id) + &kind);
     }
     let agents: Vec<_> = alert.delegation.iter().filter_map(|link| link.agent.as_deref()).collect();
@@ -153,12 +152,12 @@ pub(crate) fn act(alert: &Alert) -> Option<String> {
         text += &format!(" on {}", name(server));
     }
     if let Some(access) = action.access {
-        text += &format!(" ({})", word(access));
+        text += &format!(" ({})", wire_name(access));
     }
     if let Some(resource) = &alert.resource {
         let mut notes: Vec<_> =
             [&resource.kind, &resource.role, &resource.origin].into_iter().flatten().map(|note| name(note)).collect();
-        notes.extend(resource.sensitivity.map(word));
+        notes.extend(resource.sensitivity.map(wire_name));
         text += &format!(" → {}", name(&resource.id));
         if !notes.is_empty() {
             text += &format!(" ({})", notes.join(", "));
@@ -176,7 +175,7 @@ pub(crate) fn impact(alert: &Alert) -> Option<String> {
     {
         parts.extend(count.map(|count| format!("{} {unit}{}", number(count), if count == 1 { "" } else { "s" })));
     }
-    parts.extend(impact.sensitivity.map(|sensitivity| format!("up to {}", word(sensitivity))));
+    parts.extend(impact.sensitivity.map(|sensitivity| format!("up to {}", wire_name(sensitivity))));
     parts.extend(impact.cost_usd.filter(|cost| cost.is_finite()).map(|cost| format!("{cost:.2} USD")));
     (!parts.is_empty()).then(|| parts.join(", "))
 }
@@ -271,11 +270,6 @@ pub(crate) fn number(count: u64) -> String {
         text.push(digit);
     }
     text
-}
-
-/// The word that the contract has for a value of one of its enumerations.
-fn word(value: impl Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ mod requests;
 mod targets;
 mod text;
 mod time;
+mod wire_name;
 pub mod words;
 
 pub use action_event::{ActionEvent, Attestation, Mentions, Message, Peer, ResultInfo, Trace};
@@ -67,4 +68,5 @@ pub use requests::{Request, Requests};
 pub use targets::{Origin, Origins, Targets};
 pub use text::Text;
 pub use time::{ParseTimeError, Timestamp};
+pub use wire_name::wire_name;
 pub use words::Words;

@@ -9,8 +9,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit}
 use datafusion::error::Result;
 use driftline_core::baseline::Exclusion;
 use driftline_core::observation::resources;
-use driftline_core::{Event, Outcome};
-use serde::Serialize;
+use driftline_core::{Event, Outcome, wire_name};
 
 use crate::scan;
 
@@ -66,7 +65,7 @@ impl scan::Rows for Rows {
     fn push(&mut self, event: &Event<'_>, _: u64, _: Exclusion) {
         self.times.append_value(event.time.millis());
         let (agent, action, task) = (&event.agent, &event.action, event.task.as_ref());
-        let (kind, access) = (name(&action.kind), action.access.as_ref().and_then(name));
+        let (kind, access) = (wire_name(action.kind), action.access.map(wire_name));
         let texts = [
             Some(event.id.as_str()),
             Some(event.tenant.as_str()),
@@ -77,7 +76,7 @@ impl scan::Rows for Rows {
             event.principal.as_ref().map(|principal| principal.id.as_str()),
             task.and_then(|task| task.kind.as_deref()),
             task.and_then(|task| task.intent.as_deref()),
-            kind.as_deref(),
+            Some(kind.as_str()),
             Some(action.name.as_str()),
             action.server.as_deref(),
             access.as_deref(),
@@ -106,9 +105,4 @@ impl scan::Rows for Rows {
         columns.extend(self.fractions.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef));
         Ok(RecordBatch::try_new(schema.clone(), columns)?)
     }
-}
-
-/// What the contract calls a value.
-fn name(value: &impl Serialize) -> Option<String> {
-    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned))
 }

@@ -2,10 +2,10 @@
 
 use driftline_core::Severity;
 
-/// The level in force where the settings give neither a level nor a budget: a session is alerted on when evidence as strong would come from an
-/// honest session with at most this probability.
+/// The level in force where the settings give neither a level nor a budget: a session is alerted on when evidence as strong
+/// would come from an honest session with at most this probability.
 ///
-/// Measured, not derived (`cargo test --release -p driftline-detectors --test level -- --nocapture` prints the table):
+/// Measured, not derived (`cargo test --release -p driftline-detectors --test budget -- --nocapture` prints the table):
 /// on simulated fleets without attacks it gives fewer than one alert in 2,000 sessions, and at the same level at least
 /// half of the staged hijacks, escalations, exfiltrations and shadow agents are caught.
 pub const DEFAULT_LEVEL: f64 = 1.0 / 2_000.0;

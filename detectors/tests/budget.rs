@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use driftline_core::{Alert, Change, Event, Limits, Settings};
+use driftline_core::{Alert, Change, Event, Limits, Settings, wire_name};
 use driftline_detectors::{Conductor, Engine};
 use driftline_simulate::{Config, Simulation};
 
@@ -52,8 +52,7 @@ fn run(config: Config, settings: Settings) -> Run {
         .iter()
         .filter(|label| !label.malicious.is_empty())
         .map(|label| {
-            let kind = label.kind.as_ref().map(|kind| serde_json::to_value(kind).unwrap());
-            let kind = kind.and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
+            let kind = label.kind.as_ref().map(wire_name).unwrap_or_default();
             (kind, label.agent.clone(), label.session.clone(), label.malicious.iter().cloned().collect())
         })
         .collect();
@@ -82,6 +81,14 @@ fn caught(run: &Run) -> BTreeMap<String, (u64, u64)> {
         entry.1 += 1;
     }
     caught
+}
+
+/// Adds what was caught in one fleet to what was in others.
+fn add(all: &mut BTreeMap<String, (u64, u64)>, more: BTreeMap<String, (u64, u64)>) {
+    for (kind, (caught, of)) in more {
+        let entry = all.entry(kind).or_default();
+        *entry = (entry.0 + caught, entry.1 + of);
+    }
 }
 
 /// Alerts that are within the budget: of learned behaviour, which may be honest.
@@ -114,10 +121,7 @@ fn false_alerts_stay_within_the_budget_and_most_attacks_are_caught() {
                 println!("FALSE {} {} {:?}", alert.time, alert.title, evidence.collect::<Vec<_>>());
             }
         }
-        for (kind, (caught, of)) in caught(&run(config(24, seed), settings())) {
-            let entry = found.entry(kind).or_default();
-            *entry = (entry.0 + caught, entry.1 + of);
-        }
+        add(&mut found, caught(&run(config(24, seed), settings())));
     }
     let alerts: u64 = within.values().sum();
     let (caught, of) = found.values().fold((0, 0), |sum, &(caught, of)| (sum.0 + caught, sum.1 + of));
@@ -132,4 +136,24 @@ fn false_alerts_stay_within_the_budget_and_most_attacks_are_caught() {
     assert!(spent > 0.5 * (days * seeds) as f64, "{spent} days are too few");
     assert!(alerts as f64 <= budget * spent, "{alerts} false alerts in {spent:.0} days");
     assert!(10 * caught >= 8 * of, "{caught} of {of} attacks");
+}
+
+/// Where no budget is given, the level that the detectors were measured at decides.
+#[test]
+fn few_false_alerts_and_most_attacks_caught_at_the_level_that_is_in_force_without_a_budget() {
+    let config = |attacks, seed| Config { agents: 60, events: 200_000, attacks, seed, ..Config::default() };
+    let (mut sessions, mut alerts) = (0, 0);
+    let mut found = BTreeMap::<String, (u64, u64)>::new();
+    for seed in 1..=10 {
+        let null = run(config(0, seed), Settings::default());
+        (sessions, alerts) = (sessions + null.sessions, alerts + null.alerts.len() as u64);
+        add(&mut found, caught(&run(config(24, seed), Settings::default())));
+    }
+    println!("{sessions} honest sessions, {alerts} alerts: one in {}", sessions / alerts.max(1));
+    found.iter().for_each(|(kind, (found, of))| println!("  {kind:<24} {found} of {of}"));
+    assert!(alerts * 2_000 < sessions, "{alerts} alerts in {sessions} sessions");
+    for kind in ["hijack", "escalation", "exfiltration", "shadow_agent"] {
+        let (found, of) = found[kind];
+        assert!(found * 2 >= of && of > 0, "{kind}: {found} of {of}");
+    }
 }

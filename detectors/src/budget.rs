@@ -36,21 +36,22 @@ pub struct Budget {
 
 /// Judgements of the last days on which there were any, the present one last.
 #[derive(Debug, Clone, Default)]
-struct Days(VecDeque<(i64, u64)>);
+struct Days {
+    each: VecDeque<(i64, u64)>,
+    /// The most in a day: asked for at each event, and changed by epochs only.
+    busiest: u64,
+}
 
 impl Days {
     fn add(&mut self, day: i64, tests: u64) {
-        match self.0.back_mut() {
+        match self.each.back_mut() {
             Some((last, sum)) if *last == day => *sum += tests,
-            _ => self.0.push_back((day, tests)),
+            _ => self.each.push_back((day, tests)),
         }
-        while self.0.front().is_some_and(|(first, _)| *first + DAYS as i64 <= day) {
-            self.0.pop_front();
+        while self.each.front().is_some_and(|(first, _)| *first + DAYS as i64 <= day) {
+            self.each.pop_front();
         }
-    }
-
-    fn busiest(&self) -> u64 {
-        self.0.iter().map(|(_, tests)| *tests).max().unwrap_or(0)
+        self.busiest = self.each.iter().map(|(_, tests)| *tests).max().unwrap_or(0);
     }
 }
 
@@ -88,7 +89,7 @@ impl Budget {
         let Some(budget) = settings.alert_budget.filter(|_| settings.level.is_none()) else {
             return settings.level.unwrap_or(DEFAULT_LEVEL);
         };
-        let a_day = self.scopes.get(&scope()).map_or(0, Days::busiest).max(1);
+        let a_day = self.scopes.get(&scope()).map_or(0, |days| days.busiest).max(1);
         let level = budget / a_day as f64;
         // Before a day has been seen whole, what it brings is not known.
         level.min(if self.hours < 24 { DEFAULT_LEVEL } else { LOOSEST })

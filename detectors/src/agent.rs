@@ -1,5 +1,6 @@
 //! What is kept of an agent.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use driftline_core::{Categories, Event, Habits, HourCounts, Severity, Timestamp};
@@ -8,6 +9,7 @@ use crate::drift::Drift;
 use crate::engine::LONGEST_NAME;
 use crate::escalation::Denial;
 use crate::neighbours::group_key;
+use crate::observation::Dimension;
 use crate::rate::Hour;
 use crate::registry::Registered;
 use crate::repeats::Repeats;
@@ -152,7 +154,7 @@ impl AgentState {
     /// Sees to it that the agent is compared with the peers that its document, else its platform, names.
     pub fn regroup(&mut self, world: &World, platform: Option<&str>, names: &mut impl FnMut(&str) -> Arc<str>) {
         let group = group(self.document(world), platform);
-        if self.group != group || self.group_key == 0 {
+        if *self.group != *group || self.group_key == 0 {
             self.group = names(&group);
             self.group_key = group_key(&self.tenant, &group);
             self.changed.set(Changed::BASELINE);
@@ -239,6 +241,30 @@ impl AgentState {
         doubt + (1.0 - doubt) * p
     }
 
+    /// What was counted of it in a dimension; `None` for those that sessions do not note.
+    pub(crate) fn counts(&self, dimension: Dimension) -> Option<&Categories> {
+        match dimension {
+            Dimension::Tool => Some(&self.tools),
+            Dimension::Resource => Some(&self.resources),
+            Dimension::Family => Some(&self.families),
+            Dimension::Network => Some(&self.networks),
+            Dimension::Client => Some(&self.clients),
+            _ => None,
+        }
+    }
+
+    /// The same, to be added to.
+    pub(crate) fn counts_mut(&mut self, dimension: Dimension) -> Option<&mut Categories> {
+        match dimension {
+            Dimension::Tool => Some(&mut self.tools),
+            Dimension::Resource => Some(&mut self.resources),
+            Dimension::Family => Some(&mut self.families),
+            Dimension::Network => Some(&mut self.networks),
+            Dimension::Client => Some(&mut self.clients),
+            _ => None,
+        }
+    }
+
     /// What its requests lead to, as far as is known.
     pub fn habits(&self) -> &Habits {
         static NONE: std::sync::LazyLock<Habits> = std::sync::LazyLock::new(Habits::default);
@@ -265,8 +291,10 @@ impl AgentState {
 }
 
 /// The peer group of an agent with this document and platform.
-pub(crate) fn group(document: Option<&Registered>, platform: Option<&str>) -> Arc<str> {
-    let declared = document.and_then(Registered::peer_group);
+pub(crate) fn group<'a>(document: Option<&Registered>, platform: Option<&'a str>) -> Cow<'a, str> {
     let platform = platform.filter(|platform| platform.len() <= LONGEST_NAME);
-    declared.as_deref().or(platform).unwrap_or(crate::neighbours::FLEET).into()
+    match document.and_then(Registered::peer_group) {
+        Some(declared) => Cow::Owned(declared),
+        None => Cow::Borrowed(platform.unwrap_or(crate::neighbours::FLEET)),
+    }
 }

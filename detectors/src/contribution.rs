@@ -8,6 +8,10 @@ use hashbrown::HashMap;
 
 use crate::observation::Dimension;
 
+/// The dimensions in which an agent's peers are known. Single resources are too many to tell everybody of: they are known by
+/// their families.
+pub(crate) const SHARED: [Dimension; 4] = [Dimension::Tool, Dimension::Family, Dimension::Network, Dimension::Client];
+
 /// Sums over agents since the last epoch. Merging is adding, so that engines may contribute in any order and grouping.
 #[derive(Debug, Clone, Default)]
 pub struct Contribution {

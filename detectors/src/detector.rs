@@ -45,6 +45,28 @@ impl<'s> Scene<'s, '_> {
         self.world.neighbours.group(self.agent.group_key)
     }
 
+    /// What the agent is called.
+    pub fn name(&self) -> &str {
+        self.event.agent.name.as_deref().unwrap_or(&self.agent.id)
+    }
+
+    /// The most usual categories of a dimension, each with its share.
+    pub fn usual(&self, dimension: Dimension) -> Vec<String> {
+        let Some(counts) = self.agent.counts(dimension) else { return Vec::new() };
+        let total = counts.total().max(1) as f64;
+        let top = counts.top(3).into_iter();
+        top.map(|(key, count)| format!("{} ({:.0}%)", self.lexicon.name(key), 100.0 * f64::from(count) / total))
+            .collect()
+    }
+
+    /// How many of its peers use a category, in words; `None` where it has none.
+    pub fn users(&self, dimension: Dimension, key: u64) -> Option<String> {
+        self.group().filter(|group| group.agents > 0).map(|group| {
+            let users = group.usage(dimension as u8).map_or(0, |usage| usage.agents(key));
+            format!("{} of {} peers", u64::from(users).min(group.agents), group.agents)
+        })
+    }
+
     /// A category's p-value among its peers, then in the fleet.
     pub fn peers(&self, dimension: Dimension, key: u64) -> f64 {
         let tail = |group: Option<&Group>, above: &dyn Fn() -> f64| {

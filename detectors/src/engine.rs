@@ -4,20 +4,20 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use driftline_core::{Alert, Event, Severity, TenantCounts, Timestamp, key, truncate};
+use driftline_core::{Alert, Categories, Event, Severity, TenantCounts, Timestamp, key, truncate};
 use hashbrown::{HashMap, HashTable};
 
 use crate::agent::{AgentState, Changed};
 use crate::arrivals::Arrivals;
 use crate::conductor::Control;
-use crate::contribution::Contribution;
+use crate::contribution::{Contribution, SHARED};
 use crate::detector::{DETECTORS, Scene};
 use crate::drift;
 use crate::evicted::{Evicted, number_of};
 use crate::explain::{Actor, alert_of};
 use crate::finding::Finding;
 use crate::lexicon::Lexicon;
-use crate::observation::{Dimension, Observation};
+use crate::observation::Observation;
 use crate::pursuit::Pursuit;
 use crate::rate;
 use crate::repeats::Seen;
@@ -113,12 +113,19 @@ impl Engine {
         &self.world
     }
 
-    /// Counts an agent that found no room; of tenants that are not kept nothing is kept under their own name.
-    pub(crate) fn count_turned_away(&mut self, tenant: &str) {
-        match self.tenants.contains_key(tenant) {
-            true => self.counters.agents_turned_away += 1,
-            false => self.counters.tenants_turned_away += 1,
-        }
+    /// Whether there is no room for a further agent of a tenant; it is counted then.
+    pub(crate) fn turns_away(&mut self, tenant: &str) -> bool {
+        let limits = &self.world.settings.limits;
+        let held = self.tenants.get(tenant).copied().unwrap_or(0);
+        let full = if held == 0 && self.tenants.len() >= limits.tenants {
+            &mut self.counters.tenants_turned_away
+        } else if held >= limits.agents_per_tenant || self.len() >= u32::MAX as usize - 1 {
+            &mut self.counters.agents_turned_away
+        } else {
+            return false;
+        };
+        *full += 1;
+        true
     }
 
     /// Scores an event against all that was learned before it, then learns from it.
@@ -274,25 +281,23 @@ impl Engine {
         {
             return Ok(place);
         }
-        let limits = &self.world.settings.limits;
         let known = self.tenants.get_key_value(name).map(|(name, &held)| (name.clone(), held));
         let (tenant, held) = known.unwrap_or_else(|| (name.into(), 0));
         let mut agent = Box::new(AgentState::new(tenant.clone(), event));
         let registered = agent.document(&self.world).is_some();
         let hour = self.world.clock.floor(HOUR_MILLIS);
-        let full = if name.len() + id.len() > LONGEST_NAME {
-            Some(&mut self.counters.names_turned_away)
-        } else if held == 0 && self.tenants.len() >= limits.tenants {
-            Some(&mut self.counters.tenants_turned_away)
-        } else if held >= limits.agents_per_tenant || self.len() >= u32::MAX as usize - 1 {
-            Some(&mut self.counters.agents_turned_away)
-        } else if !registered && !self.arrivals.admit(hour, &tenant, limits.new_agents_per_hour) {
-            Some(&mut self.counters.new_agents_turned_away)
+        let is_turned_away = if name.len() + id.len() > LONGEST_NAME {
+            self.counters.names_turned_away += 1;
+            true
+        } else if self.turns_away(name) {
+            true
+        } else if !registered && !self.arrivals.admit(hour, &tenant, self.world.settings.limits.new_agents_per_hour) {
+            self.counters.new_agents_turned_away += 1;
+            true
         } else {
-            None
+            false
         };
-        if let Some(turned_away) = full {
-            *turned_away += 1;
+        if is_turned_away {
             // Of tenants that are not kept nothing is kept under their own name.
             let tenant = if held == 0 { "".into() } else { tenant };
             self.contribution.agent_turned_away(&tenant);
@@ -578,34 +583,20 @@ fn learn(session: &Session, agent: &mut AgentState, world: &World, parts: &mut P
     agent.changed.set(Changed::BASELINE);
     let room = world.settings.limits.keys_per_agent;
     for (dimension, key) in session.used() {
-        let counts = match dimension {
-            Dimension::Tool => &mut agent.tools,
-            Dimension::Resource => &mut agent.resources,
-            Dimension::Family => &mut agent.families,
-            Dimension::Network => &mut agent.networks,
-            Dimension::Client => &mut agent.clients,
-            // Sessions note no others.
-            _ => continue,
-        };
+        let Some(counts) = agent.counts_mut(dimension) else { continue };
         if counts.count(key) == 0 && counts.distinct() >= room {
             parts.counters.keys_turned_away += 1;
             continue;
         }
         let new = counts.learn(key, 1);
-        // Single resources are too many to tell everybody of: peers are known by their families.
-        if new && dimension != Dimension::Resource && agent.sessions_learned > PEER {
+        if new && SHARED.contains(&dimension) && agent.sessions_learned > PEER {
             parts.contribution.category_learned(&agent.tenant, &agent.group, dimension, key);
         }
     }
     if agent.sessions_learned == PEER {
         parts.contribution.agent_learned(&agent.tenant, &agent.group);
-        for (dimension, counts) in [
-            (Dimension::Tool, &agent.tools),
-            (Dimension::Family, &agent.families),
-            (Dimension::Network, &agent.networks),
-            (Dimension::Client, &agent.clients),
-        ] {
-            for &key in counts.keys() {
+        for dimension in SHARED {
+            for &key in agent.counts(dimension).into_iter().flat_map(Categories::keys) {
                 parts.contribution.category_learned(&agent.tenant, &agent.group, dimension, key);
             }
         }

@@ -45,7 +45,7 @@ impl Detector for Network {
         let has_moved = place.network != 0 && agent.networks.count(place.network) == 0;
         let client = if has_moved { peers() } else { agent.clients.tail(place.client, peers) };
         let p = both(agent.with_release(network), agent.with_release(client));
-        findings.extend(judge(scene, p));
+        findings.extend(judge(scene, place, p));
         p
     }
 }
@@ -68,13 +68,13 @@ fn note_names(scene: &mut Scene<'_, '_>, place: Place) {
     }
 }
 
-fn judge(scene: &mut Scene<'_, '_>, p: f64) -> Option<Finding> {
+fn judge(scene: &mut Scene<'_, '_>, place: Place, p: f64) -> Option<Finding> {
     let severity = severity(-p.ln(), scene.world.level(scene.agent))?;
     if !scene.session.rises_to(severity) {
         return None;
     }
     let (network, client) = (network_of(scene), client_of(scene));
-    let agent = scene.event.agent.name.as_deref().unwrap_or(&scene.agent.id);
+    let agent = scene.name();
     let sessions = scene.agent.sessions_learned;
     Some(Finding {
         detector: NAME,
@@ -88,8 +88,8 @@ fn judge(scene: &mut Scene<'_, '_>, p: f64) -> Option<Finding> {
         recommendation: "Ask the owner whether the agent has moved. If not, its credential is used by somebody else: \
                          revoke it, and read what this session has touched.",
         evidence: vec![
-            evidence(scene, "network", network, Dimension::Network),
-            evidence(scene, "client", client, Dimension::Client),
+            evidence(scene, "network", network, Dimension::Network, place.network),
+            evidence(scene, "client", client, Dimension::Client, place.client),
         ],
         steps: Vec::new(),
         drift: None,
@@ -100,27 +100,13 @@ fn judge(scene: &mut Scene<'_, '_>, p: f64) -> Option<Finding> {
     })
 }
 
-fn evidence(scene: &Scene<'_, '_>, feature: &str, observed: String, dimension: Dimension) -> Evidence {
-    let place = scene.observation.place;
-    let (usual, key) = match dimension {
-        Dimension::Network => (&scene.agent.networks, place.map(|place| place.network)),
-        _ => (&scene.agent.clients, place.map(|place| place.client)),
-    };
-    let total = usual.total().max(1) as f64;
-    let expected = usual
-        .top(3)
-        .into_iter()
-        .map(|(key, count)| format!("{} ({:.0}%)", scene.lexicon.name(key), 100.0 * f64::from(count) / total));
-    let peers = scene.group().filter(|group| group.agents > 0).map(|group| {
-        let users = group.usage(dimension as u8).zip(key).map_or(0, |(usage, key)| usage.agents(key));
-        format!("{} of {} peers", u64::from(users).min(group.agents), group.agents)
-    });
+fn evidence(scene: &Scene<'_, '_>, feature: &str, observed: String, dimension: Dimension, key: u64) -> Evidence {
     Evidence {
         feature: feature.to_owned(),
         observed,
-        expected: expected.collect(),
+        expected: scene.usual(dimension),
         baseline_count: Some(u64::from(scene.agent.sessions_learned)),
-        peers,
+        peers: scene.users(dimension, key),
         p_value: None,
     }
 }

@@ -129,7 +129,7 @@ fn judge(scene: &mut Scene<'_, '_>) -> Option<Finding> {
     }
     let strongest = scene.session.surprises.first()?.clone();
     let p_value = (-evidence).exp();
-    let agent = scene.event.agent.name.as_deref().unwrap_or(&scene.agent.id);
+    let agent = scene.name();
     let (kind, title) = match strongest.dimension {
         Dimension::Tool => (
             "unusual_tool",
@@ -190,17 +190,10 @@ fn habit(scene: &Scene<'_, '_>, surprise: &Surprise) -> String {
 }
 
 fn explain(scene: &Scene<'_, '_>, surprise: &Surprise) -> Evidence {
-    let agent = &*scene.agent;
-    let (feature, usual, dimension) = match surprise.dimension {
-        Dimension::Tool => ("tool", &agent.tools, Dimension::Tool),
-        _ => ("resource", &agent.families, Dimension::Family),
+    let (feature, dimension) = match surprise.dimension {
+        Dimension::Tool => ("tool", Dimension::Tool),
+        _ => ("resource", Dimension::Family),
     };
-    let total = usual.total().max(1) as f64;
-    let expected = usual
-        .top(3)
-        .into_iter()
-        .map(|(key, count)| format!("{} ({:.0}%)", scene.lexicon.name(key), 100.0 * f64::from(count) / total))
-        .collect();
     let key = match surprise.dimension {
         Dimension::Tool => surprise.key,
         _ => scene
@@ -210,16 +203,12 @@ fn explain(scene: &Scene<'_, '_>, surprise: &Surprise) -> Evidence {
             .find(|touched| touched.resource == surprise.key)
             .map_or(surprise.key, |touched| touched.family),
     };
-    let peers = scene.group().filter(|group| group.agents > 0).map(|group| {
-        let users = group.usage(dimension as u8).map_or(0, |usage| usage.agents(key));
-        format!("{} of {} peers", u64::from(users).min(group.agents), group.agents)
-    });
     Evidence {
         feature: feature.to_owned(),
         observed: surprise.observed.clone(),
-        expected,
-        baseline_count: Some(u64::from(agent.sessions_learned)),
-        peers,
+        expected: scene.usual(dimension),
+        baseline_count: Some(u64::from(scene.agent.sessions_learned)),
+        peers: scene.users(dimension, key),
         p_value: Some(surprise.p),
     }
 }

@@ -152,7 +152,7 @@ fn judge(scene: &mut Scene<'_, '_>, expected: Expected, p: f64) -> Option<Findin
     }
     hour.alerted = Some(severity);
     scene.session.quarantined = true;
-    let agent = scene.event.agent.name.as_deref().unwrap_or(&scene.agent.id);
+    let agent = scene.name();
     let weeks = scene.agent.hours.occurrences(scene.event.time.hour_of_week());
     Some(Finding {
         detector: NAME,

@@ -44,7 +44,7 @@ pub fn judge(scene: &mut Scene<'_, '_>, unasked: Unasked<'_>) -> Option<Finding>
         return None;
     }
     let requests = &scene.agent.habits().requests;
-    let agent = scene.event.agent.name.as_deref().unwrap_or(&scene.agent.id);
+    let agent = scene.name();
     let tool = shown(&scene.event.action.name);
     let asked = shown(scene.event.request());
     let by_target = unasked.target.filter(|_| unasked.targets > unasked.act);

@@ -12,7 +12,7 @@ use driftline_core::baseline::{Baseline, Counts, Entry};
 use driftline_core::{Habits, Timestamp};
 
 use crate::agent::{AgentState, group};
-use crate::contribution::Contribution;
+use crate::contribution::{Contribution, SHARED};
 use crate::engine::{Engine, PEER, VERSIONS, intern};
 use crate::observation::Dimension;
 use crate::rate;
@@ -43,9 +43,9 @@ pub(crate) fn contribution(entries: &[Entry], world: &World) -> Contribution {
         if baseline.sessions < u64::from(PEER) {
             continue;
         }
-        let group = group(document.map(Arc::as_ref), platform(&baseline));
+        let group: Arc<str> = group(document.map(Arc::as_ref), platform(&baseline)).into();
         contribution.agent_learned(&tenant, &group);
-        for dimension in [Dimension::Tool, Dimension::Family, Dimension::Network, Dimension::Client] {
+        for dimension in SHARED {
             for count in baseline.counts(dimension).iter() {
                 contribution.category_learned(&tenant, &group, dimension, count.key);
             }
@@ -61,25 +61,14 @@ impl Engine {
         let clock = history.until.plus_millis(-self.world().settings.allowed_lateness_ms);
         for versions in by_agent(&history.entries).filter(|versions| is_mine(&versions[0].agent)) {
             let Entry { tenant, agent: id, .. } = &versions[0];
-            if self.find(tenant, id).is_none() && self.has_room(tenant) {
-                let agent = self.agent_of(versions, clock);
-                let place = self.admit(agent);
-                self.set_timer(place);
-                self.note_change(place);
+            if self.find(tenant, id).is_some() || self.turns_away(tenant) {
+                continue;
             }
+            let agent = self.agent_of(versions, clock);
+            let place = self.admit(agent);
+            self.set_timer(place);
+            self.note_change(place);
         }
-    }
-
-    fn has_room(&mut self, tenant: &str) -> bool {
-        let limits = &self.world().settings.limits;
-        let has_room = match self.tenants.get(tenant) {
-            Some(&held) => held < limits.agents_per_tenant,
-            None => self.tenants.len() < limits.tenants,
-        };
-        if !has_room {
-            self.count_turned_away(tenant);
-        }
-        has_room
     }
 
     /// An agent as its versions' baselines tell of it, at an end of history that the clock has come to.

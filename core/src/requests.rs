@@ -153,7 +153,7 @@ impl Requests {
 
     /// A request by its key.
     pub fn get(&self, key: u64) -> Option<&Request> {
-        self.list.binary_search_by_key(&key, |request| request.key).ok().map(|i| &self.list[i])
+        self.find(key).ok().map(|i| &self.list[i])
     }
 
     /// The sum, over distinct requests, of the share of their sessions in which an act was done.
@@ -166,45 +166,42 @@ impl Requests {
     /// requests have it (tf-idf; Salton and Buckley, "Term-weighting approaches in automatic text retrieval", 1988); the
     /// most alike first. The request itself is not among them.
     pub fn near(&self, words: &crate::Words) -> Vec<(u64, f32)> {
-        let own = words.key();
-        let weights = self.index.weights();
-        let (mut present, mut norm) = (vec![0f32; weights.len()], 0f32);
+        let (mut shared, mut sharing, mut norm) = ([0f32; ROOM], 0u128, 0f32);
         for &stem in words.stems.iter().take(STEMS) {
-            norm += match self.index.place(stem) {
-                Some(place) => {
-                    present[place] = weights[place];
-                    weights[place]
-                }
-                None => weight(self.list.len(), 1),
-            };
+            let with = self.index.with(stem);
+            let weight = weight(self.list.len(), with.count_ones());
+            norm += weight;
+            sharing |= with;
+            places(with).for_each(|place| shared[place] += weight);
         }
-        let mut near = Vec::new();
-        for (request, places) in self.list.iter().zip(&self.index.places) {
-            let shared: f32 = places.iter().map(|&place| present[usize::from(place)]).sum();
-            // Its own norm is no less than what is shared.
-            if shared < LEAST * norm {
-                continue;
-            }
-            let its_norm: f32 = places.iter().map(|&place| weights[usize::from(place)]).sum();
-            let alike = shared * shared / (norm * its_norm).max(f32::MIN_POSITIVE);
-            if alike >= LEAST && request.key != own {
-                near.push((request.key, alike));
-            }
+        if let Ok(own) = self.find(words.key()) {
+            sharing &= !(1 << own);
         }
+        let alike =
+            |place: usize| shared[place] * shared[place] / (norm * self.index.norms[place]).max(f32::MIN_POSITIVE);
+        let mut near: Vec<(usize, f32)> = places(sharing).map(|place| (place, alike(place))).collect();
+        near.retain(|&(_, alike)| alike >= LEAST);
         near.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         near.truncate(NEIGHBOURS);
-        near
+        near.into_iter().map(|(place, alike)| (self.list[place].key, alike)).collect()
     }
 
     /// Bytes on the heap, about.
     pub fn heap_bytes(&self) -> usize {
-        // Of a stem its hash and its place, of an act its count and its share.
-        let of = |request: &Request| size_of::<Request>() + 6 * request.stems.len() + 20 * request.acts.len();
-        self.list.iter().map(of).sum::<usize>() + 10 * self.index.stems.len()
+        // Of an act its count and its share.
+        let of = |request: &Request| size_of::<Request>() + 4 * request.stems.len() + 20 * request.acts.len();
+        let index =
+            self.index.stems.len() * (size_of::<u32>() + size_of::<u128>()) + self.list.len() * size_of::<f32>();
+        self.list.iter().map(of).sum::<usize>() + index
+    }
+
+    /// The place of a request, or where it would stand.
+    fn find(&self, key: u64) -> Result<usize, usize> {
+        self.list.binary_search_by_key(&key, |request| request.key)
     }
 
     fn learn_request(&mut self, key: u64, stems: &[u32], sessions: u32, acts: impl Iterator<Item = (u32, u32)>) {
-        match self.list.binary_search_by_key(&key, |request| request.key) {
+        match self.find(key) {
             Ok(i) => {
                 let request = &mut self.list[i];
                 self.index.take_shares(request);
@@ -213,39 +210,51 @@ impl Requests {
             }
             Err(i) if i >= ROOM => {}
             Err(i) => {
+                if let Some(last) = (self.list.len() >= ROOM).then(|| self.list.pop()).flatten() {
+                    self.index.take_shares(&last);
+                    self.index.remove(self.list.len());
+                }
                 let stems = stems[..stems.len().min(STEMS)].to_vec();
                 let mut request = Request { key, stems, sessions: 0, acts: Vec::new() };
                 request.add(sessions, acts);
                 self.index.put_shares(&request);
-                self.index.insert(i, &request);
+                self.index.insert(i, &request.stems);
                 self.list.insert(i, request);
-                if let Some(last) = (self.list.len() > ROOM).then(|| self.list.pop()).flatten() {
-                    self.index.take_shares(&last);
-                    self.index.remove_last();
-                }
+                self.index.weigh(self.list.len());
             }
         }
     }
 }
 
-/// The square of the inverse document frequency, ln(1 + requests / those with the stem); both up to [`ROOM`] and one more.
-fn weight(requests: usize, with: usize) -> f32 {
-    static LN: LazyLock<Vec<f32>> = LazyLock::new(|| (0..=2 * (ROOM + 1)).map(|n| (n.max(1) as f32).ln()).collect());
+/// The square of the inverse document frequency, ln(1 + requests / those with the stem); both up to [`ROOM`].
+fn weight(requests: usize, with: u32) -> f32 {
+    static LN: LazyLock<Vec<f32>> = LazyLock::new(|| (0..=2 * ROOM).map(|n| (n.max(1) as f32).ln()).collect());
+    let with = with.max(1) as usize;
     let idf = LN[requests + with] - LN[with];
     idf * idf
 }
 
-/// What is derived from the requests.
+/// The places that are set.
+fn places(mut set: u128) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = (set != 0).then(|| set.trailing_zeros() as usize)?;
+        set &= set - 1;
+        Some(place)
+    })
+}
+
+/// What is derived from the requests. A request is known by its place in the list, of which there are as many as bits in
+/// a set ([`ROOM`]).
 #[derive(Debug, Clone, Default)]
 struct Index {
     /// By act, ascending: the sum of shares.
     shares: Vec<(u32, u64)>,
-    /// Places in `spread`, by stem, ascending.
-    stems: Vec<(u32, u16)>,
-    /// In how many requests each stem stands.
-    spread: Vec<u16>,
-    /// Beside the requests: the places of their stems.
-    places: Vec<Vec<u16>>,
+    /// All stems, ascending.
+    stems: Vec<u32>,
+    /// Beside them: the requests that have each.
+    having: Vec<u128>,
+    /// Beside the requests: the sum of their stems' weights.
+    norms: Vec<f32>,
 }
 
 impl Index {
@@ -253,9 +262,15 @@ impl Index {
         let mut index = Self::default();
         for (i, request) in list.iter().enumerate() {
             index.put_shares(request);
-            index.insert(i, request);
+            index.insert(i, &request.stems);
         }
+        index.weigh(list.len());
         index
+    }
+
+    /// The requests that have a stem.
+    fn with(&self, stem: u32) -> u128 {
+        self.stems.binary_search(&stem).map_or(0, |i| self.having[i])
     }
 
     fn take_shares(&mut self, request: &Request) {
@@ -276,59 +291,39 @@ impl Index {
         }
     }
 
-    fn insert(&mut self, at: usize, request: &Request) {
-        let mut places = Vec::with_capacity(request.stems.len());
-        for &stem in &request.stems {
-            let place = match self.stems.binary_search_by_key(&stem, |&(stem, _)| stem) {
-                Ok(i) => self.stems[i].1,
-                Err(i) => {
-                    // 129 requests of 96 stems each: a place fits into 16 bits.
-                    let place = self.spread.len() as u16;
-                    self.spread.push(0);
-                    self.stems.insert(i, (stem, place));
-                    place
-                }
-            };
-            self.spread[usize::from(place)] += 1;
-            places.push(place);
+    /// Takes up the stems of a request at a place; those from there on move up.
+    fn insert(&mut self, place: usize, stems: &[u32]) {
+        let below = (1 << place) - 1;
+        for having in &mut self.having {
+            *having = (*having & below) | (*having & !below) << 1;
         }
-        self.places.insert(at, places);
+        for &stem in stems {
+            let i = self.stems.binary_search(&stem).unwrap_or_else(|i| {
+                self.stems.insert(i, stem);
+                self.having.insert(i, 0);
+                i
+            });
+            self.having[i] |= 1 << place;
+        }
     }
 
-    /// Takes the last request out. The stems that are in no request any more are dropped from time to time.
-    fn remove_last(&mut self) {
-        for place in self.places.pop().unwrap_or_default() {
-            self.spread[usize::from(place)] -= 1;
-        }
+    /// Forgets the last request, whose place it is, and what only it had.
+    fn remove(&mut self, place: usize) {
+        self.having.iter_mut().for_each(|having| *having &= !(1 << place));
+        let mut having = self.having.iter();
+        self.stems.retain(|_| having.next().is_some_and(|&having| having != 0));
+        self.having.retain(|&having| having != 0);
         self.shares.retain(|&(_, share)| share > 0);
-        let unused = self.spread.iter().filter(|&&spread| spread == 0).count();
-        if unused > self.spread.len() / 2 {
-            self.drop_unused();
+    }
+
+    /// Weighs all requests anew: with each one that comes, stems get rarer or more common.
+    fn weigh(&mut self, requests: usize) {
+        self.norms.clear();
+        self.norms.resize(requests, 0.0);
+        for &having in &self.having {
+            let weight = weight(requests, having.count_ones());
+            places(having).for_each(|place| self.norms[place] += weight);
         }
-    }
-
-    fn drop_unused(&mut self) {
-        let mut moved = vec![0u16; self.spread.len()];
-        let mut kept = Vec::new();
-        for (place, &spread) in self.spread.iter().enumerate() {
-            moved[place] = kept.len() as u16;
-            if spread > 0 {
-                kept.push(spread);
-            }
-        }
-        let spread = std::mem::replace(&mut self.spread, kept);
-        self.stems.retain(|&(_, place)| spread[usize::from(place)] > 0);
-        let stems = self.stems.iter_mut().map(|(_, place)| place);
-        stems.chain(self.places.iter_mut().flatten()).for_each(|place| *place = moved[usize::from(*place)]);
-    }
-
-    /// The weight of each stem, squared.
-    fn weights(&self) -> Vec<f32> {
-        self.spread.iter().map(|&with| weight(self.places.len(), usize::from(with).max(1))).collect()
-    }
-
-    fn place(&self, stem: u32) -> Option<usize> {
-        self.stems.binary_search_by_key(&stem, |&(stem, _)| stem).ok().map(|i| usize::from(self.stems[i].1))
     }
 }
 

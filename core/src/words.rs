@@ -1,6 +1,8 @@
 //! The words of a request and of a tool's name: cut, stemmed and hashed, so that a request can be compared without being
 //! kept.
 
+use std::cell::RefCell;
+
 use rust_stemmers::{Algorithm, Stemmer};
 use xxhash_rust::xxh3;
 
@@ -8,6 +10,8 @@ use xxhash_rust::xxh3;
 const TOKENS: usize = 256;
 /// Longest token, in bytes, that is stemmed; no word is as long.
 const LONGEST: usize = 64;
+/// Words whose stems are remembered, by thread: 64 KiB.
+const RECENT_STEMS: usize = 4_096;
 
 /// The words of a request: sets of 32-bit hashes, ascending.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,7 +33,6 @@ impl Words {
     /// assert_ne!(one.tokens, two.tokens);
     /// ```
     pub fn of(text: &str) -> Self {
-        let stemmer = Stemmer::create(Algorithm::English);
         let text = text.to_lowercase();
         let (mut words, mut pair, mut before) = (Self::default(), String::new(), "");
         for token in tokens(&text).take(TOKENS) {
@@ -42,7 +45,7 @@ impl Words {
             }
             before = token;
             if !token.bytes().any(|byte| byte.is_ascii_digit()) && token.len() <= LONGEST {
-                words.stems.push(hash(&stemmer.stem(token)));
+                words.stems.push(stem(token));
             }
         }
         for list in [&mut words.tokens, &mut words.stems] {
@@ -72,6 +75,21 @@ pub fn hash(word: &str) -> u32 {
     xxh3::xxh3_64(word.as_bytes()) as u32
 }
 
+/// The hash of a word's stem; the word is in lower case. Those met of late are remembered, since stemming takes long.
+pub fn stem(word: &str) -> u32 {
+    thread_local! {
+        static RECENT: RefCell<Vec<(u64, u32)>> = RefCell::new(vec![(0, 0); RECENT_STEMS]);
+    }
+    let word_hash = xxh3::xxh3_64(word.as_bytes());
+    RECENT.with_borrow_mut(|recent| {
+        let known = &mut recent[word_hash as usize % RECENT_STEMS];
+        if known.0 != word_hash {
+            *known = (word_hash, hash(&Stemmer::create(Algorithm::English).stem(word)));
+        }
+        known.1
+    })
+}
+
 /// The stems of the words that a name is made of, in order: cut at punctuation and where a capital begins a word.
 ///
 /// ```
@@ -80,7 +98,6 @@ pub fn hash(word: &str) -> u32 {
 /// assert_eq!(name_stems("GetURL"), [hash("get"), hash("url")]);
 /// ```
 pub fn name_stems(name: &str) -> Vec<u32> {
-    let stemmer = Stemmer::create(Algorithm::English);
     let mut stems = Vec::new();
     for part in name.split(|c: char| !c.is_alphanumeric()) {
         let mut start = 0;
@@ -89,12 +106,12 @@ pub fn name_stems(name: &str) -> Vec<u32> {
             let (before, (at, letter)) = (letters[i - 1].1, letters[i]);
             let next_is_small = letters.get(i + 1).is_some_and(|(_, next)| next.is_lowercase());
             if letter.is_uppercase() && (!before.is_uppercase() || next_is_small) {
-                stems.extend(part.get(start..at).map(|word| hash(&stemmer.stem(&word.to_lowercase()))));
+                stems.extend(part.get(start..at).map(|word| stem(&word.to_lowercase())));
                 start = at;
             }
         }
         let last = part.get(start..).filter(|word| !word.is_empty());
-        stems.extend(last.map(|word| hash(&stemmer.stem(&word.to_lowercase()))));
+        stems.extend(last.map(|word| stem(&word.to_lowercase())));
     }
     stems
 }

@@ -84,8 +84,9 @@ impl Drift {
             // Independent by agent, session and dimension: one lot for all would make them err together.
             let lot = pair_key(aspect as u8, [agent, key(53, [&session.first_event, ""])]);
             let chance = (lot >> 11) as f64 / (1u64 << 53) as f64;
-            for (layer, wagers) in [(Layer::Rolling, &mut self.rolling), (Layer::First, &mut self.first)] {
-                let Some(p) = histogram.p_value(aspect, layer, value, chance) else { continue };
+            let p_values = histogram.p_values(aspect, value, chance);
+            for ((layer, wagers), p) in Layer::ALL.into_iter().zip([&mut self.rolling, &mut self.first]).zip(p_values) {
+                let Some(p) = p else { continue };
                 let wager = &mut wagers[aspect as usize];
                 if wager.bet(p, session.started, &session.first_event) {
                     wager.note(seen(aspect, value), histogram.usual(aspect, layer));

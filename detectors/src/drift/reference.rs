@@ -9,6 +9,8 @@
 //! the first sessions of a task and never changes: what moves slowly enough to carry the rolling one with it is found
 //! there. P-values against a reference that stands still share its luck, so they are made larger by what it may be off.
 
+use std::sync::LazyLock;
+
 use driftline_core::pair_key;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -39,9 +41,14 @@ const NEW: u64 = u64::MAX;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layer {
     /// Those of late.
-    Rolling,
+    Rolling = 0,
     /// The first ones.
-    First,
+    First = 1,
+}
+
+impl Layer {
+    /// Both of them, in the order in which what there is of each stands.
+    pub const ALL: [Self; 2] = [Self::Rolling, Self::First];
 }
 
 /// A value, and how many sessions of each layer have it.
@@ -160,36 +167,31 @@ impl Task {
 }
 
 impl Histogram {
-    /// The p-value of one more session with this value; `None` where it cannot be ranked yet. `chance`, 0 to 1, breaks ties.
-    pub fn p_value(&self, aspect: Aspect, layer: Layer, value: &Value, chance: f64) -> Option<f64> {
-        let sessions = self.sessions(layer);
-        if sessions == 0 || (layer == Layer::First && sessions < SESSIONS) {
-            return None;
-        }
-        let strangeness = self.strangeness(aspect, layer, value);
-        let own = strangeness(value);
-        let (mut above, mut alike) = (0, 0);
-        for entry in self.0.iter().filter(|entry| entry.count(layer) > 0) {
-            match if entry.0 == *value { own } else { strangeness(&entry.0) } {
-                its if its > own => above += entry.count(layer),
-                its if its == own => alike += entry.count(layer),
-                _ => {}
+    /// The p-value of one more session with this value in each layer; `None` where it cannot be ranked yet. `chance`, 0 to 1,
+    /// breaks ties.
+    pub fn p_values(&self, aspect: Aspect, value: &Value, chance: f64) -> [Option<f64>; 2] {
+        let all = Layer::ALL.map(|layer| self.sessions(layer));
+        let (own, others) = self.strangeness(aspect, value, all);
+        let (mut above, mut alike) = ([0; 2], [0; 2]);
+        for (entry, its) in self.0.iter().zip(others) {
+            for layer in Layer::ALL {
+                let (place, is_own) = (layer as usize, entry.0 == *value);
+                if is_own || its[place] == own[place] {
+                    alike[place] += entry.count(layer);
+                } else if its[place] > own[place] {
+                    above[place] += entry.count(layer);
+                }
             }
         }
-        let all = f64::from(sessions) + 1.0;
-        let tail = |stranger: u32, chance: f64| match layer {
-            Layer::Rolling => (f64::from(stranger) + chance * f64::from(alike + 1)) / all,
-            Layer::First => {
-                let as_strange = f64::from(stranger + alike) + 1.0;
-                (as_strange + OFF * as_strange.sqrt()) / all
-            }
-        };
-        let upper = tail(above, chance);
-        if aspect.is_set() {
-            return Some(upper.min(1.0));
-        }
-        let lower = tail(sessions - above - alike, 1.0 - chance);
-        Some((2.0 * upper.min(lower)).min(1.0))
+        Layer::ALL.map(|layer| {
+            let [all, above, alike] = [all, above, alike].map(|counts| counts[layer as usize]);
+            let is_enough = all > 0 && (layer == Layer::Rolling || all >= SESSIONS);
+            let tail = |stranger: u32, chance: f64| layer.tail(stranger, alike, all, chance);
+            is_enough.then(|| match aspect.is_set() {
+                true => tail(above, chance).min(1.0),
+                false => (2.0 * tail(above, chance).min(tail(all - above - alike, 1.0 - chance))).min(1.0),
+            })
+        })
     }
 
     /// The share of sessions that have each category, in no order; of numbers, their mean, under 0.
@@ -216,25 +218,39 @@ impl Histogram {
         counts
     }
 
-    /// How strange values are once a session with `new` is among the others, larger for stranger. Of a number it is the number
-    /// itself, of which both tails count. Of a set it is how rare it is to have these categories and none of the others,
-    /// taken one by one: the logarithm of the odds against it, without what is the same for all sets.
-    fn strangeness(&self, aspect: Aspect, layer: Layer, new: &Value) -> impl Fn(&Value) -> f64 {
-        let mut odds: SmallVec<[(u64, f64); 16]> = SmallVec::new();
-        if aspect.is_set() {
-            let mut counts = self.counts(layer);
-            new.iter().for_each(|&key| add(&mut counts, key, 1));
-            let all = f64::from(self.sessions(layer)) + 1.0;
-            let against = |count: u32| ((all - f64::from(count) + 0.5) / (f64::from(count) + 0.5)).ln();
-            odds.extend(counts.into_iter().map(|(key, count)| (key, against(count))));
+    /// How strange values are in each layer once a session with `new` is among the others, larger for stranger: of `new`, and
+    /// of each entry. Of a number it is the number itself, of which both tails count. Of a set it is how rare it is to have
+    /// these categories and none of the others, taken one by one: the logarithm of the odds against it, without what is the
+    /// same for all sets. `all` are the sessions without the new one.
+    fn strangeness(&self, aspect: Aspect, new: &Value, all: [u32; 2]) -> ([f64; 2], SmallVec<[[f64; 2]; 32]>) {
+        if !aspect.is_set() {
+            return ([number(new); 2], self.0.iter().map(|entry| [number(&entry.0); 2]).collect());
         }
-        move |value| {
-            if !aspect.is_set() {
-                return number(value);
+        // The categories, with the sessions that have each; and, set after set, the place of each one among them.
+        let mut categories: SmallVec<[(u64, [u32; 2]); 16]> = new.iter().map(|&key| (key, [1; 2])).collect();
+        let mut places: SmallVec<[u16; 128]> = SmallVec::new();
+        for entry in &self.0 {
+            for &key in &entry.0 {
+                let known = categories.iter().position(|&(known, _)| known == key);
+                let place = known.unwrap_or_else(|| {
+                    categories.push((key, [0; 2]));
+                    categories.len() - 1
+                });
+                Layer::ALL.iter().for_each(|&layer| categories[place].1[layer as usize] += entry.count(layer));
+                places.push(place as u16);
             }
-            let of = |key: u64| odds.iter().find(|&&(known, _)| known == key).map_or(0.0, |&(_, odds)| odds);
-            value.iter().map(|&key| of(key)).sum()
         }
+        let odds_against = |&(_, having): &(u64, [u32; 2])| [0, 1].map(|i| odds_against(having[i], all[i] + 1));
+        let odds: SmallVec<[[f64; 2]; 16]> = categories.iter().map(odds_against).collect();
+        let sum =
+            |odds: &mut dyn Iterator<Item = &[f64; 2]>| odds.fold([0.0; 2], |sum, it| [sum[0] + it[0], sum[1] + it[1]]);
+        let own = sum(&mut odds[..new.len()].iter());
+        let mut places = places.into_iter();
+        let others = self.0.iter().map(|entry| {
+            let places = places.by_ref().take(entry.0.len());
+            sum(&mut places.map(|place| &odds[usize::from(place)]))
+        });
+        (own, others.collect())
     }
 
     /// Learns a value; `seed` decides what is dropped. Says whether something was.
@@ -264,6 +280,27 @@ impl Histogram {
         }
         self.0.retain(|entry| entry.1 > 0 || entry.2 > 0);
     }
+}
+
+impl Layer {
+    /// The share of sessions that are at least as strange as a new one among them: so many `stranger` ones, so many as strange.
+    fn tail(self, stranger: u32, alike: u32, all: u32, chance: f64) -> f64 {
+        let all = f64::from(all) + 1.0;
+        match self {
+            Self::Rolling => (f64::from(stranger) + chance * f64::from(alike + 1)) / all,
+            Self::First => {
+                let as_strange = f64::from(stranger + alike) + 1.0;
+                (as_strange + OFF * as_strange.sqrt()) / all
+            }
+        }
+    }
+}
+
+/// The logarithm of the odds against a category that so many of all sessions have.
+fn odds_against(having: u32, all: u32) -> f64 {
+    static LN: LazyLock<Vec<f64>> = LazyLock::new(|| (0..=2 * SESSIONS).map(|n| (f64::from(n) + 0.5).ln()).collect());
+    let ln = |n: u32| LN.get(n as usize).copied().unwrap_or_else(|| (f64::from(n) + 0.5).ln());
+    ln(all - having) - ln(having)
 }
 
 fn add(counts: &mut SmallVec<[(u64, u32); 16]>, key: u64, more: u32) {
@@ -300,7 +337,8 @@ mod tests {
             for number in 0..sessions {
                 let values = session(chance);
                 let known = tasks.get(7).map(|task| task.of(aspect));
-                let p = known.and_then(|it| it.p_value(aspect, layer, &values[aspect as usize], chance.random()));
+                let p =
+                    known.and_then(|it| it.p_values(aspect, &values[aspect as usize], chance.random())[layer as usize]);
                 ps.extend(p.filter(|_| number >= from));
                 tasks.learn(7, values, false);
             }
@@ -340,17 +378,19 @@ mod tests {
             tasks.learn(7, [set(&[1, 2]), set(&[]), set(&[0]), set(&[1]), set(&[4]), set(&[])], false);
         }
         let task = tasks.get(7).unwrap();
-        let p = |aspect, keys: &[u64]| task.of(aspect).p_value(aspect, Layer::Rolling, &set(keys), 1.0).unwrap();
+        let p =
+            |aspect, keys: &[u64]| task.of(aspect).p_values(aspect, &set(keys), 1.0)[Layer::Rolling as usize].unwrap();
         assert_eq!(p(Aspect::Tools, &[1, 2]), 1.0);
         for strange in [&[1, 2, 3][..], &[1], &[], &[3, 4]] {
             assert_eq!(p(Aspect::Tools, strange), 0.1, "{strange:?}");
         }
         let length = |number: u64| {
-            let p = |chance| task.of(Aspect::Length).p_value(Aspect::Length, Layer::Rolling, &set(&[number]), chance);
-            p(0.75).unwrap()
+            let p = task.of(Aspect::Length).p_values(Aspect::Length, &set(&[number]), 0.75);
+            p[Layer::Rolling as usize].unwrap()
         };
         assert!([length(4), length(9), length(1)].iter().zip([0.5, 0.15, 0.05]).all(|(p, is)| (p - is).abs() < 1e-9));
-        assert_eq!(task.of(Aspect::Tools).p_value(Aspect::Tools, Layer::First, &set(&[]), 1.0), None, "too few");
+        let first = task.of(Aspect::Tools).p_values(Aspect::Tools, &set(&[]), 1.0)[Layer::First as usize];
+        assert_eq!(first, None, "too few");
     }
 
     #[test]

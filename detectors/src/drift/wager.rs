@@ -48,8 +48,8 @@ impl Wager {
     /// Bets against the p-value of a session that began at `at`. Says whether the best bet is worth more than was staked: a
     /// new one begins after it otherwise.
     pub fn bet(&mut self, p: f64, at: Timestamp, first_event: &str) -> bool {
-        let p = p.clamp(1e-9, 1.0);
-        let gains = POWERS.map(|power| power * p.powf(power - 1.0));
+        let ln = p.clamp(1e-9, 1.0).ln();
+        let gains = POWERS.map(|power| power * ((power - 1.0) * ln).exp());
         for (holding, gain) in self.holdings.iter_mut().zip(gains) {
             *holding = (*holding + 1.0) * gain;
         }

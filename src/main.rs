@@ -7,6 +7,9 @@ use clap::{Parser, Subcommand};
 use driftline::commands::{self, CommandError};
 use driftline::config::Log;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Stream processor for the behavioural drift of AI agents.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]

@@ -9,6 +9,10 @@ mod speed;
 
 use std::error::Error;
 
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<(), Box<dyn Error>> {
     speed::report(&mut std::io::stdout().lock())
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use driftline_core::{Access, IdentityDocument, Sensitivity, Timestamp};
 use hashbrown::{HashMap, HashSet};
+use rpds::HashTrieMapSync;
 use wildmatch::WildMatch;
 
 /// An identity document with its patterns compiled.
@@ -102,8 +103,9 @@ const fn rank(access: Access) -> u8 {
 /// All identity documents in force.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
-    /// By tenant (empty: any) and agent.
-    documents: HashMap<String, HashMap<String, Arc<Registered>>>,
+    /// By tenant (empty: any) and agent. A copy shares all but what is then changed: each change is made to a copy, since all
+    /// engines hold what was before.
+    documents: HashTrieMapSync<String, HashTrieMapSync<String, Arc<Registered>>>,
     edition: u32,
 }
 
@@ -117,14 +119,16 @@ impl Registry {
     pub fn insert(&mut self, document: IdentityDocument) {
         self.edition += 1;
         let tenant = document.tenant.clone().unwrap_or_default();
-        self.documents.entry(tenant).or_default().insert(document.id.clone(), Arc::new(Registered::new(document)));
+        let mut documents = self.documents.get(&tenant).cloned().unwrap_or_default();
+        documents.insert_mut(document.id.clone(), Arc::new(Registered::new(document)));
+        self.documents.insert_mut(tenant, documents);
     }
 
     /// Drops a document.
     pub fn remove(&mut self, tenant: Option<&str>, id: &str) {
         self.edition += 1;
         if let Some(documents) = self.documents.get_mut(tenant.unwrap_or_default()) {
-            documents.remove(id);
+            documents.remove_mut(id);
         }
     }
 
@@ -136,12 +140,12 @@ impl Registry {
 
     /// The documents in force, in no order.
     pub fn documents(&self) -> impl Iterator<Item = &IdentityDocument> {
-        self.documents.values().flat_map(HashMap::values).map(|registered| &registered.document)
+        self.documents.values().flat_map(HashTrieMapSync::values).map(|registered| &registered.document)
     }
 
     /// How many documents are in force.
     pub fn len(&self) -> usize {
-        self.documents.values().map(HashMap::len).sum()
+        self.documents.values().map(HashTrieMapSync::size).sum()
     }
 
     /// Whether there is none.

@@ -7,12 +7,15 @@ use driftline_ingest::kafka::Membership;
 
 use super::Work;
 
-/// Positions move at least this often.
+/// Positions move this often, as long as commits take under a tenth of the time.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// An alert brings the next commit forward to this, as long as commits take under a tenth of the time.
+/// An alert brings the next commit forward to this, under the same condition.
 const ALERT_INTERVAL: Duration = Duration::from_millis(100);
-/// What a commit may take of the time, as one part in so many.
+/// What commits may take of the time, as one part in so many: where there is much to catch up with each one carries the state
+/// of nearly all agents, however soon it comes after the last.
 const SHARE: u32 = 10;
+/// Positions move at least this often.
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// What is to be committed, and the member that its positions are committed as.
 pub type Commit = (Work, Option<Membership>);
@@ -41,8 +44,8 @@ impl Commits {
         {
             (self.under_way, self.last.1) = (false, took);
         }
-        let interval = if has_alerts { ALERT_INTERVAL.max(self.last.1 * SHARE).min(INTERVAL) } else { INTERVAL };
-        !self.under_way && self.last.0.elapsed() >= interval
+        let interval = if has_alerts { ALERT_INTERVAL } else { INTERVAL };
+        !self.under_way && self.last.0.elapsed() >= interval.max(self.last.1 * SHARE).min(LONGEST)
     }
 
     /// Begins a commit; the one before is waited for.

@@ -226,29 +226,31 @@ impl Histogram {
         if !aspect.is_set() {
             return ([number(new); 2], self.0.iter().map(|entry| [number(&entry.0); 2]).collect());
         }
-        // The categories, with the sessions that have each; and, set after set, the place of each one among them.
-        let mut categories: SmallVec<[(u64, [u32; 2]); 16]> = new.iter().map(|&key| (key, [1; 2])).collect();
-        let mut places: SmallVec<[u16; 128]> = SmallVec::new();
+        // The categories; beside them the sessions that have each; and, set after set, the place of each one among them.
+        let mut categories: SmallVec<[u64; 32]> = new.iter().copied().collect();
+        let mut having: SmallVec<[[u32; 2]; 32]> = SmallVec::from_elem([1; 2], new.len());
+        let mut places: SmallVec<[u16; 256]> = SmallVec::new();
         for entry in &self.0 {
+            let counts = Layer::ALL.map(|layer| entry.count(layer));
             for &key in &entry.0 {
-                let known = categories.iter().position(|&(known, _)| known == key);
-                let place = known.unwrap_or_else(|| {
-                    categories.push((key, [0; 2]));
-                    categories.len() - 1
+                let place = categories.iter().position(|&known| known == key).unwrap_or_else(|| {
+                    categories.push(key);
+                    having.push([0; 2]);
+                    having.len() - 1
                 });
-                Layer::ALL.iter().for_each(|&layer| categories[place].1[layer as usize] += entry.count(layer));
+                having[place] = [having[place][0] + counts[0], having[place][1] + counts[1]];
                 places.push(place as u16);
             }
         }
-        let odds_against = |&(_, having): &(u64, [u32; 2])| [0, 1].map(|i| odds_against(having[i], all[i] + 1));
-        let odds: SmallVec<[[f64; 2]; 16]> = categories.iter().map(odds_against).collect();
-        let sum =
-            |odds: &mut dyn Iterator<Item = &[f64; 2]>| odds.fold([0.0; 2], |sum, it| [sum[0] + it[0], sum[1] + it[1]]);
-        let own = sum(&mut odds[..new.len()].iter());
-        let mut places = places.into_iter();
+        let odds_against = |&having: &[u32; 2]| [0, 1].map(|i| odds_against(having[i], all[i] + 1));
+        let odds: SmallVec<[[f64; 2]; 32]> = having.iter().map(odds_against).collect();
+        let add = |sum: [f64; 2], it: [f64; 2]| [sum[0] + it[0], sum[1] + it[1]];
+        let own = odds.iter().take(new.len()).copied().fold([0.0; 2], add);
+        let mut places = places.as_slice();
         let others = self.0.iter().map(|entry| {
-            let places = places.by_ref().take(entry.0.len());
-            sum(&mut places.map(|place| &odds[usize::from(place)]))
+            let (its, rest) = places.split_at(entry.0.len());
+            places = rest;
+            its.iter().map(|&place| odds[usize::from(place)]).fold([0.0; 2], add)
         });
         (own, others.collect())
     }

@@ -123,6 +123,9 @@ pub struct Pursuit {
     stood: Vec<u8>,
     /// The tool of the last act, if that failed.
     failed: Option<u32>,
+    /// Whether nothing is to be learned from the act that is noted next. Never so between events, so it is not written.
+    #[serde(skip)]
+    is_distrusted: bool,
 }
 
 /// One act of a session, as it counts against its request.
@@ -193,28 +196,34 @@ impl Pursuit {
         }
     }
 
+    /// Keeps the act that is noted next from being learned. What comes after is judged by it all the same.
+    pub fn distrust(&mut self) {
+        self.is_distrusted = true;
+    }
+
     /// Notes an act after it was judged.
     pub fn note(&mut self, deed: &impl Deed) {
         let tool = tool(deed);
+        let teaches = !std::mem::take(&mut self.is_distrusted);
         if let Some(act) = self.act(deed) {
             match self.calls.iter().position(|&(known, _)| known == tool) {
                 Some(i) => self.calls[i].1 = act.times,
                 None if self.calls.len() < ACTS => self.calls.push((tool, act.times)),
                 None => {}
             }
-            if self.acts.len() < ACTS && !self.acts.contains(&act.key) {
+            if teaches && self.acts.len() < ACTS && !self.acts.contains(&act.key) {
                 self.acts.push(act.key);
             }
         }
-        if deed.changes() {
+        if !deed.changes() {
+            self.use_once(read(deed));
+        } else if teaches {
             for (_, target) in targets(deed).take(TARGETS.saturating_sub(self.targets.len())) {
                 let origin = self.origin(target.id);
                 self.targets.push((place(deed.tool(), target), origin));
             }
-        } else {
-            self.use_once(read(deed));
         }
-        for touched in deed.touched() {
+        for touched in deed.touched().flat_map(members) {
             self.use_once(resource(touched.id));
         }
         self.failed = (!deed.succeeded()).then_some(tool);
@@ -233,7 +242,7 @@ impl Pursuit {
     fn asks_for(&self, deed: &impl Deed) -> bool {
         let stems = crate::words::name_stems(deed.tool());
         stems.iter().skip(1).any(|&stem| self.says(stem))
-            || deed.touched().any(|touched| self.said(touched.id) == Said::Whole)
+            || deed.touched().flat_map(members).any(|touched| self.said(touched.id) == Said::Whole)
     }
 
     fn said(&self, id: &str) -> Said {
@@ -287,15 +296,28 @@ enum Said {
 
 /// What an act is aimed at, the main target first, each once; with its place among all that it touched.
 pub fn targets(deed: &impl Deed) -> impl Iterator<Item = (usize, Target<'_>)> {
-    let is_new = |i: usize, id: &str| deed.touched().take(i).all(|before| before.id != id);
-    let all = deed.touched().take(MOST_TARGETS).enumerate();
-    all.filter(move |(i, target)| is_new(*i, target.id))
+    let each = || {
+        let members = |(i, target)| members(target).map(move |target| (i, target));
+        deed.touched().enumerate().flat_map(members).take(MOST_TARGETS)
+    };
+    let is_new = move |at: usize, id: &str| each().take(at).all(|(_, before)| before.id != id);
+    each().enumerate().filter(move |(at, (_, target))| is_new(*at, target.id)).map(|(_, target)| target)
 }
 
-/// The key of a target's tool and role.
+/// What a target stands for: several, where its id is a list as JSON writes it, `["bob@acme.example", "carol@acme.example"]`.
+/// Producers write arguments that are lists so.
+fn members(target: Target<'_>) -> impl Iterator<Item = Target<'_>> {
+    let list = target.id.strip_prefix("[\"").and_then(|rest| rest.strip_suffix("\"]"));
+    let whole = list.is_none().then_some(target);
+    let members = list.into_iter().flat_map(|list| list.split('"').step_by(2));
+    whole.into_iter().chain(members.map(move |id| Target { id, ..target }))
+}
+
+/// The key of a target's tool and role, the role in its upper half: [`crate::Targets::of_role`] reads it there.
 pub fn place(tool: &str, target: Target<'_>) -> u32 {
     let role = [target.role, target.kind, "-"].into_iter().find(|text| !text.is_empty());
-    key(40, [tool, role.unwrap_or_default()]) as u32
+    let role = role.unwrap_or_default();
+    (key(44, [role, ""]) as u32) << 16 | (key(40, [tool, role]) as u32 & 0xffff)
 }
 
 fn tool(deed: &impl Deed) -> u32 {
@@ -392,6 +414,43 @@ mod tests {
         assert_eq!(act(&[send("error")], &send("success")), None);
         assert_eq!(act(&[send("success")], &send("success")), Some(2));
         assert_eq!(act(&vec![send("success"); 9], &send("success")), Some(TIMES));
+    }
+
+    #[test]
+    fn a_list_is_as_many_targets_as_it_names() {
+        let told = |resources: Value| {
+            let text = event(&json!({"resources": resources}));
+            let event = Event::decode(text.as_bytes(), &Limits::default()).unwrap();
+            targets(&event).map(|(i, target)| (i, target.id.to_owned())).collect::<Vec<_>>()
+        };
+        let owned = |list: &[(usize, &str)]| list.iter().map(|&(i, id)| (i, id.to_owned())).collect::<Vec<_>>();
+        assert_eq!(
+            told(json!([{"id": r#"["bob@x.example", "eve@x.example"]"#}, {"id": "eve@x.example"}, {"id": "[7]"}])),
+            owned(&[(0, "bob@x.example"), (0, "eve@x.example"), (2, "[7]")])
+        );
+        let used = json!({"action": {"name": "send", "access": "write"}, "resource": {"id": r#"["bob@x.example","eve@x.example"]"#}});
+        assert_eq!(origin(&[used], "eve@x.example"), Origin::Used);
+    }
+
+    #[test]
+    fn what_is_distrusted_is_not_learned_and_not_forgotten() {
+        let learned = |distrusts: bool| {
+            let mut pursuit = after(&[json!({})]);
+            for (i, name) in ["wire", "pay"].into_iter().enumerate() {
+                let text = event(&json!({"action": {"name": name, "access": "write"}, "resource": {"id": name}}));
+                let event = Event::decode(text.as_bytes(), &Limits::default()).unwrap();
+                if distrusts && i == 0 {
+                    pursuit.distrust();
+                }
+                pursuit.note(&event);
+            }
+            let mut habits = Habits::default();
+            pursuit.teach(&mut habits);
+            let acts = habits.requests.list()[0].acts.len();
+            (acts, habits.targets.all().iter().sum::<u32>(), pursuit.origin("wire"), pursuit.calls.len())
+        };
+        assert_eq!(learned(false), (3, 2, Origin::Used, 3));
+        assert_eq!(learned(true), (2, 1, Origin::Used, 3));
     }
 
     #[test]

@@ -131,6 +131,17 @@ impl Targets {
         self.list.binary_search_by_key(&key, |&(key, _)| key).map_or_else(|_| Origins::default(), |i| self.list[i].1)
     }
 
+    /// Counts of a role, whichever tool it is of: keys say the role in their upper half ([`crate::pursuit::place`]).
+    pub fn of_role(&self, key: u32) -> Origins {
+        let role = key >> 16;
+        let first = self.list.partition_point(|&(key, _)| key >> 16 < role);
+        let mut sum = Origins::default();
+        for (_, counts) in self.list[first..].iter().take_while(|&&(key, _)| key >> 16 == role) {
+            add(&mut sum, counts);
+        }
+        sum
+    }
+
     /// Counts of all tools and roles.
     pub fn all(&self) -> &Origins {
         &self.all
@@ -185,6 +196,12 @@ mod tests {
             prop_assert_eq!(&ba, &batch);
             prop_assert_eq!(Targets::from_parts(batch.list().to_vec(), *batch.all()), Some(batch));
         }
+    }
+
+    #[test]
+    fn a_role_is_counted_over_all_tools() {
+        let targets = learned(&[(0x1_0001, 0), (0x1_ffff, 0), (0x2_0001, 0), (0xffff, 0)]);
+        assert_eq!([0x1_0000, 0x2_7777, 0, 0x3_0000].map(|key| targets.of_role(key)[0]), [2, 1, 1, 0]);
     }
 
     #[test]

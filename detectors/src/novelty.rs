@@ -20,7 +20,7 @@ pub struct Novelty;
 
 const NAME: &str = "novelty";
 /// What an event's novelty counts beside context and target, which weigh the same tool and resources.
-const BESIDE: f64 = 0.25;
+const BESIDE: f64 = 0.1;
 /// Most characters of a tool or resource that are kept for the explanation.
 const LONGEST_WORDS: usize = 256;
 

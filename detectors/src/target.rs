@@ -2,7 +2,8 @@
 //!
 //! What an act changes or reaches is weighed by where the target comes from ([`Origin`]): the request, the session, other
 //! sessions, nowhere, or only the inside of a text that the session has read. How often targets of such an origin are
-//! honest is learned by tool and role, backed off to all tools and from there to what is to be expected of anybody.
+//! honest is learned by tool and role, backed off to the role of whichever tool, to all targets, and from there to what is to be
+//! expected of anybody.
 
 use driftline_core::{Origin, Origins, Targets};
 
@@ -12,9 +13,14 @@ use crate::observation::is_change;
 use crate::pursuit::{self, Pursuit, place, targets};
 use crate::unasked::{TARGET, Unasked, judge};
 
-/// Weight of all tools' shares against those of one tool and role, and of the prior against those, in observations.
-const ALL: f64 = 20.0;
+/// Weights in observations: of a role's shares against those of one tool and role, of all targets' against those, and of what
+/// is expected of anybody against those.
+const ROLE: f64 = 20.0;
+const ALL: f64 = 10.0;
 const PRIOR: f64 = 10.0;
+/// A target counts at most so many times what its origin is worth where nothing was learned: that a start time is most often
+/// named does not make one that was looked up an attack.
+const MOST: f64 = 1.3;
 /// What the strangest of the other targets of an act counts beside the main one.
 const OTHER: f64 = 0.5;
 /// Shares to be expected by origin.
@@ -22,12 +28,13 @@ const EXPECTED: [f64; Origin::ALL.len()] = [0.5, 0.1, 0.1, 0.12, 0.07, 0.04, 0.0
 
 /// How strange a target of an act is, in nats; 0 or more. It is the tail: targets of its origin or of a stranger one.
 fn surprise(tool: &str, target: pursuit::Target<'_>, origin: Origin, targets: &Targets) -> f64 {
-    let at = targets.at(place(tool, target));
-    let all = targets.all();
+    let place = place(tool, target);
+    let (at, role, all) = (targets.at(place), targets.of_role(place), targets.all());
     let expected: f64 = EXPECTED[origin as usize..].iter().sum();
     let general = (tail(all, origin) + PRIOR * expected) / (total(all) + PRIOR);
-    let own = (tail(&at, origin) + ALL * general) / (total(&at) + ALL);
-    -own.min(1.0).ln()
+    let role = (tail(&role, origin) + ALL * general) / (total(&role) + ALL);
+    let own = (tail(&at, origin) + ROLE * role) / (total(&at) + ROLE);
+    (-own.min(1.0).ln()).min(-MOST * expected.min(1.0).ln())
 }
 
 fn tail(counts: &Origins, origin: Origin) -> f64 {
@@ -74,7 +81,7 @@ impl Detector for Target {
             let surprise = surprise(&event.action.name, target, origin, learned);
             let counts = if i == 0 { surprise } else { OTHER * surprise };
             if i == 0 {
-                main = surprise;
+                main = f64::max(main, surprise);
             } else {
                 worst_other = worst_other.max(surprise);
             }

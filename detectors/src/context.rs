@@ -25,8 +25,6 @@ const VERB: [f64; 3] = [2.0, 0.7, -2.0];
 const REST: [f64; 2] = [1.0, -0.5];
 /// What an act counts that no request has led to, in requests.
 const OPEN: f64 = 0.05;
-/// What all requests together weigh beside those alike, of which each weighs up to 1.
-const ANY: f64 = 0.5;
 /// The most that the request's words say for an act that is not the first of its tool, in log-odds: what they say once was
 /// meant for the first.
 const AGAIN: f64 = -0.5;
@@ -71,7 +69,7 @@ const ALIKE: [&[&str]; 8] = [
 fn surprise(act: Act, name: &[u32], changes: bool, pursuit: &Pursuit, requests: &Requests) -> f64 {
     let distinct = requests.len() as f64;
     let base = (requests.shares(act.key) + OPEN) / (distinct + 1.0);
-    let (mut votes, mut weight) = (ANY * base, ANY);
+    let (mut votes, mut weight) = (base, 1.0);
     for &(request, alike) in &pursuit.near {
         if let Some(request) = requests.get(request) {
             votes += f64::from(alike) * request.share(act.key);

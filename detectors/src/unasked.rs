@@ -13,13 +13,12 @@ use crate::pursuit::{Deed, Target};
 /// The kind of a finding whose act is the strangest about it, and of one whose target is.
 pub const ACT: &str = "unasked_act";
 pub const TARGET: &str = "unasked_target";
-/// Honest sessions reach a surprise of x nats with a probability of at most this, times e⁻ˣ: between 2 and 5 on simulated
-/// fleets without attacks (72,000 sessions: 1 in 100 reaches 6.2, 1 in 1,000 7.9), and 3 at 1 in 100 on recorded agents
-/// whose requests were new to them.
-const HONEST: f64 = 10.0;
+/// Honest sessions reach a surprise of x nats with a probability of about this, times e⁻ˣ: on simulated fleets without attacks
+/// (72,000 sessions) 5 at 1 in 10, 18 at 1 in 100 (7.5 nats), 9 at 1 in 1,000 (9.1) and 3 at 1 in 10,000.
+const HONEST: f64 = 15.0;
 /// An act below this p-value is not learned from, though it takes far less to be alerted on: it would become usual by being
-/// repeated. Of honest sessions about one in 30 has such an act.
-const STRANGE: f64 = 0.1;
+/// repeated. Of honest sessions on simulated fleets one in 16 has such an act.
+const STRANGE: f64 = 0.15;
 /// Before an agent has taught so many sessions, all of it is strange.
 const WARM_SESSIONS: u32 = 50;
 /// Most characters of a request, tool or target that are shown.

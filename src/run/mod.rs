@@ -5,6 +5,7 @@
 //! holds from one place in all of them: between two batches.
 
 mod backing;
+mod baselines;
 mod changelog;
 mod commits;
 mod committer;
@@ -30,6 +31,7 @@ mod size;
 mod takeover;
 mod watchdog;
 
+pub use baselines::is_at;
 pub use service::run;
 
 use std::sync::Arc;

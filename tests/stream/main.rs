@@ -8,6 +8,8 @@ mod crashes;
 #[expect(dead_code, reason = "what is told people is compared in tests/dashboards.rs")]
 mod dashboards;
 mod failpoints;
+#[path = "../support/history.rs"]
+mod history;
 mod instance;
 mod load;
 mod outages;
@@ -20,6 +22,7 @@ mod stopped;
 mod table;
 mod takeover;
 mod tampering;
+mod warmed;
 mod watch;
 mod watched;
 

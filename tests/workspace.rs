@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ("driftline-core", &[], &[]),
     // Its tests turn on a feature of its own: the broker that they need.
     ("driftline-ingest", &["driftline-core"], &["driftline-ingest"]),
+    ("driftline-archive", &["driftline-core"], &[]),
     // As above: what publishes.
     ("driftline-baseline", &["driftline-core"], &["driftline-baseline"]),
     ("driftline-detectors", &["driftline-core"], &["driftline-simulate"]),
@@ -19,11 +20,17 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ("driftline-simulate", &["driftline-core"], &[]),
     ("driftline-evaluate", &[], &[]),
     // Its tests need a broker too.
-    ("driftline-jobs", &["driftline-core", "driftline-ingest", "driftline-baseline"], &["driftline-ingest"]),
+    (
+        "driftline-jobs",
+        &["driftline-core", "driftline-ingest", "driftline-baseline", "driftline-archive"],
+        &["driftline-ingest"],
+    ),
     (
         "driftline",
         &[
             "driftline-core",
+            // With the feature `archive`.
+            "driftline-archive",
             "driftline-ingest",
             "driftline-baseline",
             "driftline-detectors",

@@ -19,6 +19,7 @@ use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::JobError;
+use crate::archive::ArchiveSource;
 use crate::exclude::Alerted;
 use crate::logs::Logs;
 use crate::merged::Merged;
@@ -28,7 +29,8 @@ use crate::topic::Topic;
 /// `driftline baseline build FILES… --store STORE`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Files, folders or patterns of events (NDJSON, plain, gzip or zstd) or of record dumps; `-` is standard input.
+    /// Files, folders or patterns of events (NDJSON, plain, gzip or zstd) or of record dumps; `-` is standard input. Or an
+    /// archive of `run --archive`.
     #[arg(required_unless_present = "name")]
     files: Vec<String>,
     #[command(flatten)]
@@ -78,6 +80,9 @@ pub fn run(args: &Args, log: &mut impl Write) -> Result<(), JobError> {
     let decoder = decoder::by_name(&args.format).map_err(|error| JobError::Usage(error.to_string()))?;
     let (mut input, source) = match &args.topic.name {
         Some(name) => (Input::topic(&args.topic, name, decoder)?, vec![format!("kafka {name}")]),
+        None if ArchiveSource::is_at(&args.files) => {
+            (Input::archive(&args.files[0], (args.since, args.until), decoder)?, args.files.clone())
+        }
         None => (Input::open(&args.files, decoder)?, args.files.clone()),
     };
     (input.since, input.until, input.max_bad) = (args.since, args.until, args.max_bad);

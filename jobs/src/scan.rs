@@ -21,6 +21,7 @@ use driftline_ingest::{
 };
 
 use crate::JobError;
+use crate::archive::ArchiveSource;
 use crate::exclude::Alerted;
 use crate::topic::Topic;
 
@@ -46,7 +47,7 @@ pub struct Input {
     source: Mutex<Under>,
     /// The number of each file, in the order in which they are read, or of each partition.
     numbers: BTreeMap<TopicPartition, u64>,
-    /// Whether it is a topic.
+    /// Whether it is a topic, or was archived from one.
     is_topic: bool,
     /// What was read so far.
     pub read: Read,
@@ -120,6 +121,24 @@ impl Input {
         let source = FileSource::open(paths, FileOptions::default())?;
         let files: Vec<_> = source.files().map(|file| TopicPartition { topic: file.clone(), partition: 0 }).collect();
         Ok(Self::new(Box::new(source), files, decoder))
+    }
+
+    /// Opens an archive, of which what is outside the range is not read.
+    ///
+    /// # Errors
+    ///
+    /// As [`ArchiveSource::open`].
+    pub fn archive(
+        folder: &str,
+        range: (Option<Timestamp>, Option<Timestamp>),
+        decoder: &'static dyn Decoder,
+    ) -> Result<Self, JobError> {
+        let source = ArchiveSource::open(folder, range.0, range.1)?;
+        let (partitions, ends) = (source.partitions.clone(), source.ends.clone());
+        let input = Self { is_topic: true, ..Self::new(Box::new(source), partitions, decoder) };
+        // What came after the last event was read too.
+        *input.read.positions.lock().unwrap_or_else(PoisonError::into_inner) = ends;
+        Ok(input)
     }
 
     /// Opens a topic.

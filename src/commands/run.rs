@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::CommandError;
-use crate::config::{Baseline, Config};
+use crate::config::{Archive, Baseline, Config};
 
 /// `driftline run -c FILE`.
 #[derive(Debug, clap::Args)]
@@ -16,6 +16,9 @@ pub struct Args {
     /// A published baseline to begin with, STORE[@VERSION], whatever the configuration says (`baseline.store`).
     #[arg(long, value_name = "STORE[@VERSION]")]
     baseline: Option<String>,
+    /// A folder to keep what is read in, as Parquet files, whatever the configuration says (`archive.path`).
+    #[arg(long, value_name = "URI")]
+    archive: Option<String>,
 }
 
 /// Runs until SIGINT or SIGTERM, then drains, commits and leaves the group; a second signal ends it at once.
@@ -31,6 +34,13 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
             return Err(CommandError::Usage(format!("--baseline {store}: {message}")));
         }
         config.baseline = Some(baseline);
+    }
+    if let Some(path) = &args.archive {
+        let archive = Archive::of(path);
+        if let Some((_, message)) = archive.problem(&config.source) {
+            return Err(CommandError::Usage(format!("--archive {path}: {message}")));
+        }
+        config.archive = Some(archive);
     }
     crate::logging::init(&config.log).map_err(|error| CommandError::Usage(error.to_string()))?;
     let stop = Arc::new(AtomicBool::new(false));

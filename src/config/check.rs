@@ -219,6 +219,10 @@ fn service(config: &Config, document: &Document<'_>, found: &mut Vec<Problem>) {
         let message = format!("is {}; give at most {}", config.metrics.top_agents, Metrics::MAX_TOP_AGENTS);
         found.push(document.error("metrics.top_agents", message));
     }
+    if let Some(archive) = &config.archive {
+        let problem = archive.problem(&config.source);
+        found.extend(problem.map(|(field, message)| document.error(field, message)));
+    }
     if let Some(baseline) = &config.baseline {
         let problem = baseline.problem(&config.source);
         found.extend(problem.map(|(field, message)| document.error(field, message)));

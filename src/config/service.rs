@@ -62,6 +62,44 @@ impl Baseline {
     }
 }
 
+/// Where what is read is kept, as Parquet files: each record once, and complete or not there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Archive {
+    /// A folder, which all instances write to: `tenant=…/date=…/hour=…/`, and `_listing/` that tells what is complete. It takes
+    /// a program that was built with the feature `archive`.
+    pub path: String,
+    /// How long records wait at most until they are written; the longer, the fewer and larger the files are.
+    #[serde(default = "every", with = "friendly")]
+    #[schemars(with = "String")]
+    pub every: Duration,
+}
+
+fn every() -> Duration {
+    Duration::from_secs(300)
+}
+
+impl Archive {
+    /// A folder that is written to as often as is usual.
+    pub fn of(path: &str) -> Self {
+        Self { path: path.to_owned(), every: every() }
+    }
+
+    /// What stands in the way of it: the field, and what to do.
+    pub fn problem(&self, source: &Source) -> Option<(&'static str, String)> {
+        if self.every.is_zero() {
+            return Some(("archive.every", "is 0; give a time, as in 5m".to_owned()));
+        }
+        if let Source::Files(_) = source {
+            return Some(("archive", "goes with `[source.kafka]`: files are kept as they are".to_owned()));
+        }
+        #[cfg(feature = "archive")]
+        return driftline_archive::Archive::at(&self.path).err().map(|error| ("archive.path", error.to_string()));
+        #[cfg(not(feature = "archive"))]
+        Some(("archive", "this program was built without it: cargo build --release --features archive".to_owned()))
+    }
+}
+
 /// The listener for `/metrics`, `/healthz` and `/readyz`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

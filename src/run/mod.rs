@@ -4,6 +4,8 @@
 //! All partitions of an instance are scored by one thread, each with an engine of its own, so that a control record
 //! holds from one place in all of them: between two batches.
 
+#[cfg(feature = "archive")]
+mod archiver;
 mod backing;
 mod baselines;
 mod changelog;

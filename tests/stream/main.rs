@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+#[cfg(feature = "archive")]
+mod archive;
 mod brokers;
 mod crashes;
 #[path = "../support/dashboards.rs"]

@@ -1,15 +1,19 @@
 //! A replay that begins with a published baseline goes on as one that has seen all that the baseline was built from.
 #![cfg(test)]
 
-use std::collections::{BTreeMap, BTreeSet};
+#[path = "support/history.rs"]
+mod history;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use driftline_baseline::{About, Entry, Part, Store};
-use driftline_core::baseline::{Act, Baseline, Exclusion, SessionLog, session_key};
-use driftline_core::{Alert, Event, Limits, Timestamp};
+use driftline_baseline::{About, Part, Store};
+use driftline_core::{Alert, Timestamp};
 use driftline_ingest::{Place, Record};
+
+use history::{baselines, decode};
 
 fn driftline(folder: &Path, arguments: &str) -> Output {
     let arguments = arguments.split_whitespace();
@@ -36,10 +40,6 @@ fn ids(alerts: &[Alert]) -> BTreeSet<String> {
     alerts.iter().filter(|alert| alert.kind != "drift").map(|alert| alert.id.to_string()).collect()
 }
 
-fn decode(record: &str) -> Event<'_> {
-    Event::decode(record.as_bytes(), &Limits::default()).unwrap()
-}
-
 /// Simulated events: `early`, and `late` that begins when all sessions of those have ended; and both in `all`.
 fn site() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -59,41 +59,16 @@ fn site() -> tempfile::TempDir {
 
 /// Publishes what a file's sessions teach, but for those that were alerted on.
 fn publish(folder: &Path, file: &str, alerts: &[Alert]) -> String {
-    let mut excluded = BTreeMap::new();
-    for alert in alerts.iter().filter(|alert| Exclusion::by(alert) > Exclusion::None) {
-        let exclusion = Exclusion::by(alert);
-        let session = alert.session.as_ref().map(|session| session.id.clone());
-        for event in &alert.events {
-            excluded.insert((alert.agent.as_ref().unwrap().id.clone(), session.clone(), event.clone()), exclusion);
-        }
-    }
     let records = lines(folder, file);
-    let mut logs = BTreeMap::<(String, String, u64), SessionLog>::new();
-    let (mut first, mut place, mut last) = (None, Place::default(), Timestamp::MIN);
+    let (mut first, mut place) = (None, Place::default());
     for (line, record) in (1..).zip(&records) {
-        let event = decode(record);
-        last = last.max(event.time);
-        let session = event.session.as_ref().map(|session| session.id.to_string());
-        let named = (event.agent.id.to_string(), session, event.id.to_string());
-        let act = Act::of(&event, line as u64).excluded(excluded.get(&named).copied().unwrap_or_default());
-        let version = event.agent.version.as_deref().unwrap_or_default().to_owned();
-        logs.entry((event.agent.id.to_string(), version, session_key(&event))).or_default().push(&act);
-        let value = record.as_bytes();
-        let none = Timestamp::MIN;
+        let (value, none) = (record.as_bytes(), Timestamp::MIN);
         place.pass(&Record { key: None, value, offset: line, observed_at: none, origin: None, oversize: None });
         first.get_or_insert(place);
     }
-    let mut baselines = BTreeMap::<(String, String), Baseline>::new();
-    for ((agent, version, _), log) in logs {
-        let new = || Baseline::new(Limits::default().keys_per_agent);
-        let baseline = baselines.entry((agent, version)).or_insert_with(new);
-        log.lessons(|lesson| baseline.learn(lesson));
-    }
-    let tenant = decode(&records[0]).tenant.to_string();
-    let entry = |((agent, version), baseline)| Entry { tenant: tenant.clone(), agent, version, baseline };
     let part = Part { next: place.next, first: first.unwrap().hex(), all: place.hex() };
     let about = About { parts: vec![part], ..About::default() };
-    Store::new(folder.join("store")).publish(baselines.into_iter().map(entry), about).unwrap().version
+    Store::new(folder.join("store")).publish(baselines(&records, alerts), about).unwrap().version
 }
 
 #[test]
@@ -162,7 +137,6 @@ fn what_cannot_be_begun_with_is_told() {
     refused("replay late.ndjson --baseline nowhere", "there is no version `current`");
     let version = publish(folder, "early.ndjson", &[]);
     refused("replay late.ndjson --baseline store@abc", &version);
-    refused("replay late.ndjson --baseline store --control c.ndjson", "cannot be used with");
     // It begins like what the baseline was built from, and then is something else.
     let mut records = lines(folder, "early.ndjson");
     records.swap(1, 2);

@@ -12,17 +12,25 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ("driftline-core", &[], &[]),
     // Its tests turn on a feature of its own: the broker that they need.
     ("driftline-ingest", &["driftline-core"], &["driftline-ingest"]),
+    ("driftline-archive", &["driftline-core"], &[]),
     // As above: what publishes.
     ("driftline-baseline", &["driftline-core"], &["driftline-baseline"]),
     ("driftline-detectors", &["driftline-core"], &["driftline-simulate"]),
     ("driftline-alerting", &["driftline-core"], &[]),
     ("driftline-simulate", &["driftline-core"], &[]),
     ("driftline-evaluate", &[], &[]),
-    ("driftline-jobs", &["driftline-core", "driftline-ingest", "driftline-baseline"], &[]),
+    // Its tests need a broker too.
+    (
+        "driftline-jobs",
+        &["driftline-core", "driftline-ingest", "driftline-baseline", "driftline-archive"],
+        &["driftline-ingest"],
+    ),
     (
         "driftline",
         &[
             "driftline-core",
+            // With the feature `archive`.
+            "driftline-archive",
             "driftline-ingest",
             "driftline-baseline",
             "driftline-detectors",

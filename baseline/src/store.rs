@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+#[cfg(feature = "publish")]
+use std::sync::mpsc;
 
 use driftline_core::record_hash;
 
@@ -16,6 +18,9 @@ const FILES: [&str; 3] = ["baselines.zst", "agents.parquet", "counts.parquet"];
 const CURRENT: &str = "current";
 /// Hexadecimal digits of the content's hash that name a version.
 const DIGITS: usize = 16;
+/// Baselines that wait to be written to the tables.
+#[cfg(feature = "publish")]
+const WAITING: usize = 64;
 
 /// A folder of published baselines.
 #[derive(Debug, Clone)]
@@ -63,7 +68,14 @@ impl Store {
             last: None,
             about,
         };
-        let (mut compact, mut tables) = (compact::Writer::new().map_err(&failed)?, tables::Writer::new());
+        let mut compact = compact::Writer::new().map_err(&failed)?;
+        // Beside it, since both take as long, and one core would wait.
+        let (sender, receiver) = mpsc::sync_channel::<Entry>(WAITING);
+        let tables = std::thread::spawn(move || {
+            let mut tables = tables::Writer::new();
+            receiver.iter().try_for_each(|entry| tables.push(&entry))?;
+            tables.finish()
+        });
         let mut before: Option<(String, String, String)> = None;
         for entry in entries {
             let whose = (entry.tenant.clone(), entry.agent.clone(), entry.version.clone());
@@ -81,10 +93,15 @@ impl Store {
                 manifest.last = manifest.last.max(Some(last));
             }
             compact.push(&entry).map_err(&failed)?;
-            tables.push(&entry).map_err(bad)?;
             before = Some(whose);
+            // Where the tables have failed, they tell why.
+            if sender.send(entry).is_err() {
+                break;
+            }
         }
-        let [agents, counts] = tables.finish().map_err(bad)?;
+        drop(sender);
+        let failed_thread = || self.not_files(&self.root, "the thread that writes tables has failed".to_owned());
+        let [agents, counts] = tables.join().map_err(|_| failed_thread())?.map_err(bad)?;
         let files = [compact.finish().map_err(&failed)?, agents, counts];
         manifest.content = hash(&files);
         manifest.version = manifest.content.get(..DIGITS).unwrap_or(&manifest.content).to_owned();

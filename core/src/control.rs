@@ -85,9 +85,46 @@ pub enum Change {
         version: String,
         /// The hash of its content, in hexadecimal.
         content: String,
-        /// What its agents have done together. It ends with the history, and closes no hour of the stream.
-        epoch: Epoch,
+        /// What its agents have done together, where the log begins with it. It ends with the history, and closes no hour
+        /// of the stream. Of one that is taken up later, engines contribute to the next hour's epoch what is new of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        epoch: Option<Epoch>,
+        /// What of the stream it contains.
+        #[serde(default)]
+        contained: Contained,
+        /// Which engine has which agents; `None` where that is nobody else's business.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        spread: Option<Spread>,
     },
+}
+
+/// What a baseline was built from, so that no event is learned twice.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Contained {
+    /// Of each `topic/partition` the offset of the first record that it does not contain.
+    pub positions: BTreeMap<String, i64>,
+    /// The earliest event time that it was built from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Its last event.
+    pub last: Timestamp,
+}
+
+impl Contained {
+    /// Whether an event of this time, in a record that stands before the position, is in it. One that is later than all of
+    /// it was not learned, or is of another topic of that name.
+    pub fn spans(&self, time: Timestamp) -> bool {
+        time <= self.last && self.since.is_none_or(|since| since <= time)
+    }
+}
+
+/// How agents are spread over the partitions of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spread {
+    /// How many partitions there are.
+    pub partitions: i32,
+    /// Whether the key that a partition is chosen by has the tenant in it.
+    pub by_tenant: bool,
 }
 
 /// Settings that change which alerts are raised. They are part of the control log, so that a replay decides alike.

@@ -45,8 +45,8 @@ pub use alert::{
 };
 pub use categories::Categories;
 pub use control::{
-    Applied, BudgetScope, Change, ControlEntry, ControlError, ControlRecord, Epoch, GroupCounts, KeyCount, Settings,
-    TenantCounts,
+    Applied, BudgetScope, Change, Contained, ControlEntry, ControlError, ControlRecord, Epoch, GroupCounts, KeyCount,
+    Settings, Spread, TenantCounts,
 };
 pub use decode::DecodeError;
 pub use escape::{terminal, truncate};

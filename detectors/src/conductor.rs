@@ -1,6 +1,6 @@
 //! Who writes the control log: turns how far the partitions have come into clock and epoch records.
 
-use driftline_core::{Alert, Change, ControlRecord, Timestamp};
+use driftline_core::{Alert, Change, ControlRecord, Spread, Timestamp};
 
 use crate::contribution::Contribution;
 use crate::inventory;
@@ -48,7 +48,7 @@ impl Conductor {
                 self.closed = Some(epoch.until);
                 inventory::judge(epoch, &self.world)
             }
-            Change::Baseline { epoch, .. } => {
+            Change::Baseline { epoch: Some(epoch), .. } => {
                 self.epochs = epoch.number + 1;
                 inventory::judge(epoch, &self.world)
             }
@@ -81,11 +81,27 @@ impl Conductor {
         self.record(Change::Epoch { epoch: contributed.into_epoch(self.epochs, until) })
     }
 
-    /// The record that has agents known from a published baseline.
-    pub fn baseline(&self, history: &History) -> ControlRecord {
+    /// Whether agents may be known from a published baseline now: nothing has happened yet, or event time has come to the
+    /// end of that history, so that nobody has more than a moment of it left to read.
+    pub fn may_take_up(&self, until: Timestamp) -> bool {
+        self.is_first_baseline() || self.world.clock >= until.plus_millis(-self.world.settings.allowed_lateness_ms)
+    }
+
+    /// The record that has agents known from a published baseline. `spread`: where the engines are that have them.
+    pub fn baseline(&self, history: &History, spread: Option<Spread>) -> ControlRecord {
         let until = history.until.floor(HOUR_MILLIS);
-        let epoch = warm::contribution(&history.entries, &self.world).into_epoch(self.epochs, until);
-        self.record(Change::Baseline { version: history.version.clone(), content: history.content.clone(), epoch })
+        let contributed = || warm::contribution(&history.entries, &self.world).into_epoch(self.epochs, until);
+        self.record(Change::Baseline {
+            version: history.version.clone(),
+            content: history.content.clone(),
+            epoch: self.is_first_baseline().then(contributed),
+            contained: history.contained.clone(),
+            spread,
+        })
+    }
+
+    fn is_first_baseline(&self) -> bool {
+        self.world.clock == Timestamp::MIN && self.world.baseline.is_none()
     }
 }
 

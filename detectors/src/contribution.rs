@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use driftline_core::{Epoch, GroupCounts, KeyCount, TenantCounts, Timestamp};
+use driftline_core::{Categories, Epoch, GroupCounts, KeyCount, TenantCounts, Timestamp};
 use hashbrown::HashMap;
 
+use crate::agent::AgentState;
 use crate::observation::Dimension;
 
 /// The dimensions in which an agent's peers are known. Single resources are too many to tell everybody of: they are known by
@@ -50,6 +51,16 @@ impl Contribution {
     /// An agent of a group was learned from for the first time.
     pub(crate) fn agent_learned(&mut self, tenant: &Arc<str>, group: &Arc<str>) {
         self.group(tenant, group).agents += 1;
+    }
+
+    /// So much was learned of an agent that it is a peer to others.
+    pub(crate) fn peer_learned(&mut self, agent: &AgentState) {
+        self.agent_learned(&agent.tenant, &agent.group);
+        for dimension in SHARED {
+            for &key in agent.counts(dimension).into_iter().flat_map(Categories::keys) {
+                self.category_learned(&agent.tenant, &agent.group, dimension, key);
+            }
+        }
     }
 
     /// So many judgements of an agent of a group have begun.

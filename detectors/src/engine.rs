@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use driftline_core::{Alert, Categories, Event, Severity, TenantCounts, Timestamp, key, truncate};
+use driftline_core::{Alert, Event, Severity, TenantCounts, Timestamp, key, truncate};
 use hashbrown::{HashMap, HashTable};
 
 use crate::agent::{AgentState, Changed};
@@ -594,12 +594,7 @@ fn learn(session: &Session, agent: &mut AgentState, world: &World, parts: &mut P
         }
     }
     if agent.sessions_learned == PEER {
-        parts.contribution.agent_learned(&agent.tenant, &agent.group);
-        for dimension in SHARED {
-            for &key in agent.counts(dimension).into_iter().flat_map(Categories::keys) {
-                parts.contribution.category_learned(&agent.tenant, &agent.group, dimension, key);
-            }
-        }
+        parts.contribution.peer_learned(agent);
     }
 }
 

@@ -62,5 +62,5 @@ pub use finding::{DEVIATION, Finding, Techniques};
 pub use inventory::undecodable;
 pub use registry::{Registered, Registry};
 pub use solo::Solo;
-pub use warm::History;
-pub use world::{Coverage, Flood, OutOfOrder, World};
+pub use warm::{History, TakenUp};
+pub use world::{Coverage, Flood, Known, OutOfOrder, World};

@@ -200,6 +200,14 @@ pub fn resume(agent: &mut AgentState, hour: i64, events: u32, longest_silence: i
     agent.hour.longest_silence = longest_silence;
 }
 
+/// Adds the hours of an earlier time, which are all closed, and the silences in it and since.
+pub fn precede(agent: &mut AgentState, before: &AgentState) {
+    let since = before.hours.span().map_or(0, |(_, last)| agent.first_seen.hour() - last - 1);
+    agent.hours.merge(&before.hours);
+    let longest = &mut agent.hour.longest_silence;
+    *longest = (*longest).max(before.hour.longest_silence).max(since);
+}
+
 /// The silences that fall due until `now`, and when each does.
 pub fn silences(agent: &mut AgentState, world: &World, now: Timestamp) -> Vec<(Timestamp, Finding)> {
     let mut found = Vec::new();

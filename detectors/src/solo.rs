@@ -87,8 +87,8 @@ impl Solo {
     ///
     /// As [`Solo::new`].
     pub fn begin_with(&mut self, history: &History) -> Result<Vec<Alert>, OutOfOrder> {
-        let about_many = self.apply(&self.conductor.baseline(history))?;
-        self.engine.begin_with(history, |_| true);
+        let about_many = self.apply(&self.conductor.baseline(history, None))?;
+        self.engine.take_up(history, |_, _| true);
         Ok(about_many)
     }
 

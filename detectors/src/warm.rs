@@ -1,19 +1,24 @@
-//! A warm start: an engine begins with what a published baseline says of agents.
+//! A warm start: an engine begins with what a published baseline says of agents, or takes it up while it runs.
 //!
 //! Each agent is as the stream would have left it after the history that the baseline was built from, with all sessions
 //! ended and the last hour still open. What is not in a baseline is as with a new agent: the last refusals, the last ids,
 //! risk, and which findings were raised. What agents of a group have in common comes with the control log
 //! ([`driftline_core::Change::Baseline`]), for all engines alike.
+//!
+//! An agent that an engine knows already keeps what was learned of it. Where all of that came after what the baseline says
+//! of the agent, both are added up: it is as though the stream had learned the history too. Where some of it came before, the
+//! baseline contains it as well, and nothing may be learned twice: the agent stays as it is.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use driftline_core::baseline::{Baseline, Counts, Entry};
-use driftline_core::{Habits, Timestamp};
+use driftline_core::{Contained, Habits, Timestamp};
 
-use crate::agent::{AgentState, group};
+use crate::agent::{AgentState, Changed, group};
 use crate::contribution::{Contribution, SHARED};
 use crate::engine::{Engine, PEER, VERSIONS, intern};
+use crate::evicted::number_of;
 use crate::observation::Dimension;
 use crate::rate;
 use crate::session::version_key;
@@ -30,6 +35,19 @@ pub struct History {
     pub until: Timestamp,
     /// What it says, ordered by tenant, agent and version.
     pub entries: Vec<Entry>,
+    /// What of a stream it contains.
+    pub contained: Contained,
+}
+
+/// What has become of a baseline's agents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TakenUp {
+    /// Agents that the engine has heard of by it.
+    pub new: u64,
+    /// Agents of which what it says came before all that the engine had learned, and was added.
+    pub completed: u64,
+    /// Agents that stay as they were.
+    pub kept: u64,
 }
 
 /// What the agents say of their peer groups and tenants, as though the stream had learned them.
@@ -55,20 +73,96 @@ pub(crate) fn contribution(entries: &[Entry], world: &World) -> Contribution {
 }
 
 impl Engine {
-    /// Takes in the agents of a published baseline whose ids `is_mine` says to be this engine's; its control record is to be
-    /// applied before ([`crate::Conductor::baseline`]). Agents that it knows, and those past the limits, are passed over.
-    pub fn begin_with(&mut self, history: &History, is_mine: impl Fn(&str) -> bool) {
-        let clock = history.until.plus_millis(-self.world().settings.allowed_lateness_ms);
-        for versions in by_agent(&history.entries).filter(|versions| is_mine(&versions[0].agent)) {
+    /// Takes in the agents of a published baseline whose tenant and id `is_mine` says to be this engine's; its control record
+    /// is to be applied before ([`crate::Conductor::baseline`]). Those past the limits are passed over.
+    pub fn take_up(&mut self, history: &History, is_mine: impl Fn(&str, &str) -> bool) -> TakenUp {
+        let world = self.world().clone();
+        // What the log begins with stands in its epoch.
+        let is_told = world.baseline.as_ref().is_some_and(|known| known.is_first);
+        let clock = history.until.plus_millis(-world.settings.allowed_lateness_ms).max(world.clock);
+        let mut taken = TakenUp::default();
+        for versions in by_agent(&history.entries) {
             let Entry { tenant, agent: id, .. } = &versions[0];
-            if self.find(tenant, id).is_some() || self.turns_away(tenant) {
+            if !is_mine(tenant, id) {
                 continue;
             }
-            let agent = self.agent_of(versions, clock);
-            let place = self.admit(agent);
-            self.set_timer(place);
-            self.note_change(place);
+            if self.find(tenant, id).is_none() {
+                self.fetch(number_of(tenant, id));
+            }
+            match self.find(tenant, id) {
+                None if self.turns_away(tenant) => taken.kept += 1,
+                None => {
+                    let mut agent = self.agent_of(versions, clock);
+                    if !is_told {
+                        let is_registered = agent.document(&world).is_some();
+                        self.contribution.agent_seen(&agent.tenant, id, is_registered);
+                        if agent.sessions_learned >= PEER {
+                            self.contribution.peer_learned(&agent);
+                        }
+                    }
+                    let place = self.admit(agent);
+                    self.set_timer(place);
+                    self.note_change(place);
+                    taken.new += 1;
+                }
+                Some(place) if self.is_before(versions, place) => {
+                    self.complete(place, versions, clock);
+                    taken.completed += 1;
+                }
+                Some(_) => taken.kept += 1,
+            }
         }
+        taken
+    }
+
+    /// Whether all that history tells of an agent came before what the engine has learned of it.
+    fn is_before(&self, versions: &[Entry], place: u32) -> bool {
+        let ends = versions.iter().filter_map(|entry| entry.baseline.span()).map(|(_, last)| last).max();
+        ends.is_some_and(|last| last < self.agents[place as usize].first_seen)
+    }
+
+    /// Adds to what the engine has learned of an agent what it did before.
+    fn complete(&mut self, place: u32, versions: &[Entry], clock: Timestamp) {
+        let mut before = self.agent_of(versions, clock);
+        before.close_hour(true);
+        let room = self.world().settings.limits.keys_per_agent;
+        let agent = &mut self.agents[place as usize];
+        let was_peer = agent.sessions_learned >= PEER;
+        agent.sessions_learned = agent.sessions_learned.saturating_add(before.sessions_learned);
+        for dimension in Dimension::ALL {
+            let (Some(known), Some(earlier)) = (agent.counts_mut(dimension), before.counts(dimension)) else {
+                continue;
+            };
+            let mut new = Vec::new();
+            for (key, count) in earlier.iter() {
+                let has_room = known.count(key) > 0 || known.distinct() < room;
+                if has_room && known.learn(key, count) {
+                    new.push(key);
+                }
+            }
+            if was_peer && SHARED.contains(&dimension) {
+                for key in new {
+                    self.contribution.category_learned(&agent.tenant, &agent.group, dimension, key);
+                }
+            }
+        }
+        if !was_peer && agent.sessions_learned >= PEER {
+            self.contribution.peer_learned(agent);
+        }
+        for (version, sessions) in before.versions.iter() {
+            if agent.versions.count(version) > 0 || agent.versions.distinct() < VERSIONS {
+                agent.versions.learn(version, sessions);
+            }
+        }
+        if let Some(habits) = &before.habits {
+            agent.habits.get_or_insert_default().merge(habits);
+        }
+        rate::precede(agent, &before);
+        agent.grants = agent.grants.saturating_add(before.grants);
+        agent.events += before.events;
+        agent.first_seen = before.first_seen;
+        agent.changed.set(Changed::BASELINE);
+        self.note_change(place);
     }
 
     /// An agent as its versions' baselines tell of it, at an end of history that the clock has come to.

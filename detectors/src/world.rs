@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use driftline_core::{Change, ControlRecord, Epoch, Settings, TenantCounts, Timestamp};
+use driftline_core::{Change, Contained, ControlRecord, Epoch, Settings, TenantCounts, Timestamp};
 
 use crate::agent::AgentState;
 use crate::budget::Budget;
@@ -68,6 +68,19 @@ impl Flood {
     }
 }
 
+/// The published baseline that agents are known from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// The version's name in its store.
+    pub version: String,
+    /// The hash of its content, in hexadecimal.
+    pub content: String,
+    /// What of the stream it contains.
+    pub contained: Contained,
+    /// Whether the log begins with it: no engine has heard of any agent before.
+    pub is_first: bool,
+}
+
 /// Settings, identity documents, clock and neighbours: the fold of the control log up to a record.
 ///
 /// A clone is cheap: it shares what it holds, and folding on copies only what changes. So one fold serves all engines.
@@ -87,6 +100,8 @@ pub struct World {
     pub budget: Arc<Budget>,
     /// By tenant.
     pub coverage: Arc<BTreeMap<String, Coverage>>,
+    /// The published baseline that was taken up last.
+    pub baseline: Option<Arc<Known>>,
 }
 
 /// A control record that is not the next one.
@@ -119,7 +134,12 @@ impl World {
                 Arc::make_mut(&mut self.registry).remove(tenant.as_deref(), id);
             }
             Change::Clock { clock } => self.clock = self.clock.max(*clock),
-            Change::Epoch { epoch } | Change::Baseline { epoch, .. } => self.fold_epoch(epoch),
+            Change::Epoch { epoch } => self.fold_epoch(epoch),
+            Change::Baseline { version, content, epoch, contained, .. } => {
+                let (version, content, contained) = (version.clone(), content.clone(), contained.clone());
+                self.baseline = Some(Arc::new(Known { version, content, contained, is_first: epoch.is_some() }));
+                epoch.iter().for_each(|epoch| self.fold_epoch(epoch));
+            }
         }
         Ok(())
     }

@@ -231,6 +231,9 @@ pub enum SourceError {
         /// Why not.
         why: &'static str,
     },
+    /// A source that is defined elsewhere cannot be read.
+    #[error(transparent)]
+    Other(Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// The machine's clock.

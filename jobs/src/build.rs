@@ -19,22 +19,27 @@ use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::JobError;
+use crate::archive::ArchiveSource;
 use crate::exclude::Alerted;
 use crate::logs::Logs;
 use crate::merged::Merged;
 use crate::scan::{self, Acts, Input};
+use crate::topic::Topic;
 
 /// `driftline baseline build FILES… --store STORE`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Files, folders or patterns of events (NDJSON, plain, gzip or zstd) or of record dumps; `-` is standard input.
-    #[arg(required = true)]
+    /// Files, folders or patterns of events (NDJSON, plain, gzip or zstd) or of record dumps; `-` is standard input. Or an
+    /// archive of `run --archive`.
+    #[arg(required_unless_present = "name")]
     files: Vec<String>,
+    #[command(flatten)]
+    topic: Topic,
     /// The folder that baselines are published to.
     #[arg(long)]
     store: PathBuf,
     /// Learn events from this time on (RFC 3339).
-    #[arg(long)]
+    #[arg(long, visible_alias = "from")]
     since: Option<Timestamp>,
     /// Learn events before this time.
     #[arg(long)]
@@ -73,7 +78,13 @@ pub fn run(args: &Args, log: &mut impl Write) -> Result<(), JobError> {
         return Err(JobError::Usage(format!("--since {since} --until {until}: there is no time in between")));
     }
     let decoder = decoder::by_name(&args.format).map_err(|error| JobError::Usage(error.to_string()))?;
-    let mut input = Input::open(&args.files, decoder)?;
+    let (mut input, source) = match &args.topic.name {
+        Some(name) => (Input::topic(&args.topic, name, decoder)?, vec![format!("kafka {name}")]),
+        None if ArchiveSource::is_at(&args.files) => {
+            (Input::archive(&args.files[0], (args.since, args.until), decoder)?, args.files.clone())
+        }
+        None => (Input::open(&args.files, decoder)?, args.files.clone()),
+    };
     (input.since, input.until, input.max_bad) = (args.since, args.until, args.max_bad);
     if let Some(path) = &args.exclude_alerts {
         input.alerted = Alerted::read(path)?;
@@ -91,12 +102,12 @@ pub fn run(args: &Args, log: &mut impl Write) -> Result<(), JobError> {
         return Err(JobError::Usage(format!(
             "{}: no event to learn from: {rejected} records are none, and {outside} events are outside the range; nothing was \
              published",
-            args.files.join(" ")
+            source.join(" ")
         )));
     }
     let about = About {
         created_at: now(),
-        source: args.files.clone(),
+        source,
         since: args.since,
         until: args.until,
         positions: read.positions(),

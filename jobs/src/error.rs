@@ -47,6 +47,7 @@ impl From<SourceError> for JobError {
     fn from(error: SourceError) -> Self {
         match error {
             SourceError::File(error) => error.into(),
+            SourceError::Other(error) => Self::Usage(error.to_string()),
             error => Self::Failed(error.to_string()),
         }
     }

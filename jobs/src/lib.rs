@@ -2,7 +2,7 @@
 //! events, alerts and baselines (`query`).
 //!
 //! ```text
-//! files ─► our own decoder ─► Arrow ─► by session: session_log(act) ─► by agent and version: baseline(log) ─► store
+//! files, topic, archive ─► our own decoder ─► Arrow ─► by session: session_log(act) ─► by agent and version: baseline(log) ─► store
 //! ```
 //!
 //! Both steps are aggregates of DataFusion whose partial state is a value of `driftline_core::baseline`, so that whatever
@@ -11,6 +11,7 @@
 #![cfg(feature = "datafusion")]
 
 mod alerts;
+mod archive;
 pub mod build;
 pub mod diff;
 mod error;
@@ -21,6 +22,7 @@ mod output;
 pub mod query;
 mod scan;
 pub mod show;
+mod topic;
 pub mod versions;
 
 pub use error::JobError;

@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use driftline_jobs::{JobError, build, diff, query, show, versions};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Baselines from history.
 #[derive(Debug, Parser)]
 #[command(name = "driftline baseline", version, about, max_term_width = 100)]

@@ -1,4 +1,4 @@
-//! Files as a table: each core takes the next block of lines, decodes it, and hands it on as Arrow columns.
+//! Input as a table: each core takes the next block of lines, decodes it, and hands it on as Arrow columns.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -16,14 +16,18 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use driftline_baseline::Part;
 use driftline_core::baseline::{Act, Exclusion, session_key};
 use driftline_core::{Event, Limits, Position, Timestamp};
-use driftline_ingest::{Decoder, FileOptions, FileSource, PartitionBatch, Place, Polled, Source, decoder};
+use driftline_ingest::{
+    Decoder, FileOptions, FileSource, PartitionBatch, Place, Polled, Source, TopicPartition, decoder,
+};
 
 use crate::JobError;
+use crate::archive::ArchiveSource;
 use crate::exclude::Alerted;
+use crate::topic::Topic;
 
 /// Of what could not be decoded, so many are told by themselves.
 const BAD_TOLD: usize = 5;
-/// A file's lines are numbered below this; the file's number stands above.
+/// A file's lines, or a partition's offsets, are numbered below this; its own number stands above.
 const LINE_BITS: u32 = 40;
 
 /// What is read, and how.
@@ -40,21 +44,23 @@ pub struct Input {
     pub alerted: Alerted,
     /// Bounds on records.
     pub limits: Limits,
-    source: Mutex<Files>,
-    /// The number of each file, in the order in which they are read.
-    files: BTreeMap<Arc<str>, u64>,
+    source: Mutex<Under>,
+    /// The number of each file, in the order in which they are read, or of each partition.
+    numbers: BTreeMap<TopicPartition, u64>,
+    /// Whether it is a topic, or was archived from one.
+    is_topic: bool,
     /// What was read so far.
     pub read: Read,
 }
 
-/// The files, and what was read of each.
-struct Files {
-    source: FileSource,
+/// What is being read, and what was read of each file.
+struct Under {
+    source: Box<dyn Source>,
     /// By file: after its first record, and now.
     places: BTreeMap<Arc<str>, [Place; 2]>,
 }
 
-impl Files {
+impl Under {
     /// Goes past the records of files; those of a dump are known by their offsets.
     fn pass(&mut self, batches: &[PartitionBatch]) {
         for batch in batches {
@@ -101,7 +107,7 @@ impl Read {
 
 impl std::fmt::Debug for Input {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Input").field("files", &self.files).finish_non_exhaustive()
+        f.debug_struct("Input").field("numbers", &self.numbers).finish_non_exhaustive()
     }
 }
 
@@ -113,21 +119,54 @@ impl Input {
     /// [`JobError::Usage`] for what is not there, or matches nothing.
     pub fn open(paths: &[String], decoder: &'static dyn Decoder) -> Result<Self, JobError> {
         let source = FileSource::open(paths, FileOptions::default())?;
-        let files = source.files().cloned().zip(0..).collect();
-        Ok(Self {
+        let files: Vec<_> = source.files().map(|file| TopicPartition { topic: file.clone(), partition: 0 }).collect();
+        Ok(Self::new(Box::new(source), files, decoder))
+    }
+
+    /// Opens an archive, of which what is outside the range is not read.
+    ///
+    /// # Errors
+    ///
+    /// As [`ArchiveSource::open`].
+    pub fn archive(
+        folder: &str,
+        range: (Option<Timestamp>, Option<Timestamp>),
+        decoder: &'static dyn Decoder,
+    ) -> Result<Self, JobError> {
+        let source = ArchiveSource::open(folder, range.0, range.1)?;
+        let (partitions, ends) = (source.partitions.clone(), source.ends.clone());
+        let input = Self { is_topic: true, ..Self::new(Box::new(source), partitions, decoder) };
+        // What came after the last event was read too.
+        *input.read.positions.lock().unwrap_or_else(PoisonError::into_inner) = ends;
+        Ok(input)
+    }
+
+    /// Opens a topic.
+    ///
+    /// # Errors
+    ///
+    /// As [`Topic::open`].
+    pub fn topic(topic: &Topic, name: &str, decoder: &'static dyn Decoder) -> Result<Self, JobError> {
+        let (reader, partitions) = topic.open(name)?;
+        Ok(Self { is_topic: true, ..Self::new(Box::new(reader), partitions, decoder) })
+    }
+
+    fn new(source: Box<dyn Source>, parts: Vec<TopicPartition>, decoder: &'static dyn Decoder) -> Self {
+        Self {
             decoder,
             since: None,
             until: None,
             max_bad: None,
             alerted: Alerted::default(),
             limits: Limits::default(),
-            source: Mutex::new(Files { source, places: BTreeMap::new() }),
-            files,
+            source: Mutex::new(Under { source, places: BTreeMap::new() }),
+            numbers: parts.into_iter().zip(0..).collect(),
+            is_topic: false,
             read: Read::default(),
-        })
+        }
     }
 
-    /// Bytes that the files have; 0 where that is not known.
+    /// Bytes that the files have; 0 where that is not known, as of a topic.
     pub fn bytes(&self) -> u64 {
         let files = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         files.source.progress().map_or(0, |progress| progress.total)
@@ -150,7 +189,9 @@ impl Input {
             self.read.bytes.store(files.source.progress().map_or(0, |progress| progress.bytes), Relaxed);
             match polled {
                 Polled::Records(batches) => {
-                    files.pass(&batches);
+                    if !self.is_topic {
+                        files.pass(&batches);
+                    }
                     return Ok(Some(batches));
                 }
                 Polled::Finished => return Ok(None),
@@ -165,7 +206,7 @@ impl Input {
 
     /// Decodes a block.
     fn decode(&self, batch: &PartitionBatch, rows: &mut impl Rows) -> Result<(), JobError> {
-        let file = self.files.get(&batch.partition.topic).copied().unwrap_or(0) << LINE_BITS;
+        let file = self.numbers.get(&batch.partition).copied().unwrap_or(0) << LINE_BITS;
         let (mut events, mut outside, mut rejected) = (0, 0, 0);
         for (i, record) in batch.iter().enumerate() {
             let order = file + record.offset.unsigned_abs();
@@ -213,7 +254,8 @@ impl Input {
             }
         }
         if let Some(last) = batch.iter().last().filter(|last| last.origin.is_none()) {
-            note(batch.partition.topic.to_string(), last.offset.saturating_add(1));
+            let name = if self.is_topic { batch.partition.to_string() } else { batch.partition.topic.to_string() };
+            note(name, last.offset.saturating_add(1));
         }
     }
 }

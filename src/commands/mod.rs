@@ -18,6 +18,8 @@ use std::path::Path;
 
 use driftline_core::IdentityDocument;
 
+pub use published::Published;
+
 use crate::config::identities;
 
 /// The identity documents of a folder, where one is given.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use driftline_baseline::{About, Part, Store, StoreError};
-use driftline_core::{Event, Position};
+use driftline_core::{Contained as Range, Event, Position};
 use driftline_detectors::History;
 use driftline_ingest::{Place, Record};
 
@@ -26,14 +26,27 @@ impl Published {
     /// [`CommandError::Usage`] where there is no such version, or it is damaged.
     pub fn open(reference: &str) -> Result<Self, CommandError> {
         let (store, version) = Store::at(reference);
-        let told = |error: StoreError| CommandError::Usage(format!("--baseline {reference}: {error}"));
-        let manifest = store.find(version).map_err(told)?;
-        let entries = store.read(&manifest.version).map_err(told)?;
+        Self::read(&store, version).map_err(|error| CommandError::Usage(format!("--baseline {reference}: {error}")))
+    }
+
+    /// Reads a version of a store.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where there is no such version, or it is damaged.
+    pub fn read(store: &Store, version: &str) -> Result<Self, StoreError> {
+        let manifest = store.find(version)?;
+        let entries = store.read(&manifest.version)?;
         let history = History {
             version: manifest.version,
             content: manifest.content,
             until: manifest.last.unwrap_or_default(),
             entries,
+            contained: Range {
+                positions: manifest.about.positions.clone(),
+                since: manifest.about.since,
+                last: manifest.last.unwrap_or_default(),
+            },
         };
         Ok(Self { history, contained: Contained::of(manifest.about) })
     }

@@ -9,16 +9,17 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use driftline_alerting::log::AlertLog;
-use driftline_core::{Alert, Change, ControlRecord, Event, Position, Settings, Timestamp};
+use driftline_core::{Alert, Change, Contained, ControlRecord, Event, Position, Settings, Timestamp};
 use driftline_detectors::{Conductor, Contribution, Engine, History};
 use driftline_ingest::kafka::partition_of;
 use driftline_ingest::{FileOptions, FileSource, PartitionBatch, Polled, Source, decoder};
 
 use self::given_log::GivenLog;
-use super::published::{Contained, Published};
+use super::published::{self, Published};
 use super::{CommandError, documents, scores::write_score, strictness::Strictness};
 use crate::intake::{self, Counts, Rules};
 use crate::progress::Progress;
+use crate::run::is_at;
 use crate::store::{Arguments, Come, Keeper, Output, Progress as Kept};
 
 /// `driftline replay FILES…`.
@@ -31,8 +32,8 @@ pub struct Args {
     #[arg(long, conflicts_with = "control")]
     identities: Option<PathBuf>,
     /// A published baseline to begin with, STORE[@VERSION]: agents are known by what it says of them. Events that it
-    /// contains are passed over, unless nothing is learned.
-    #[arg(long, value_name = "STORE[@VERSION]", conflicts_with = "control")]
+    /// contains are passed over, unless nothing is learned. With --control, the store that the log's run has read from.
+    #[arg(long, value_name = "STORE[@VERSION]")]
     baseline: Option<String>,
     /// A control log to replay by, instead of making clock and epochs from the input; identity documents and settings
     /// are in it. The input must be a dump of the topic that the log's run has read.
@@ -85,7 +86,7 @@ struct Replay {
     /// With a state that is kept.
     keeper: Option<Keeper>,
     /// With a baseline to begin with, where anything is learned.
-    contained: Option<Contained>,
+    contained: Option<published::Contained>,
 }
 
 /// Where clock and epochs come from.
@@ -102,6 +103,8 @@ struct Given {
     places: BTreeMap<i32, usize>,
     /// As far as any engine has taken the log up. What is said about many comes with the log, once.
     leader: Conductor,
+    /// The baselines that the log names, by version.
+    histories: BTreeMap<String, History>,
 }
 
 /// Replays the files.
@@ -173,15 +176,20 @@ pub fn run(args: &Args, log: &mut impl Write) -> Result<(), CommandError> {
 
 impl Replay {
     fn new(args: &Args, settings: &Settings) -> Result<Self, CommandError> {
-        let published = args.baseline.as_deref().map(Published::open).transpose()?;
+        let own = args.baseline.as_deref().filter(|_| args.control.is_none());
+        let published = own.map(Published::open).transpose()?;
         let history = published.as_ref().map(|published| &published.history);
         let mut replay = match (&args.state, &args.control) {
             (Some(folder), _) => Self::resume(args, settings, history, folder)?,
             (None, Some(log)) => {
-                let (log, places, leader) = (GivenLog::read(log)?, BTreeMap::new(), Conductor::default());
-                let control = Control::Given(Given { log, places, leader });
-                // An engine comes with the first record of its partition.
-                Self::with(control, Vec::new(), alerts_anew(&args.alerts)?, None)
+                let log = GivenLog::read(log)?;
+                let histories = log.histories(args.baseline.as_deref())?;
+                // An engine comes with the first record of its partition, or with the agents of a baseline.
+                let partitions = log.spread().map_or(0, |spread| spread.partitions);
+                let engines = (0..partitions).map(|_| Engine::default()).collect();
+                let places = (0..partitions).zip(0..).collect();
+                let control = Control::Given(Given { log, places, leader: Conductor::default(), histories });
+                Self::with(control, engines, alerts_anew(&args.alerts)?, None)
             }
             (None, None) => {
                 let mut conductor = Conductor::default();
@@ -214,7 +222,7 @@ impl Replay {
         }
         let engines = self.engines.len() as i32;
         for (place, replayed) in (0..).zip(&mut self.engines) {
-            replayed.engine.begin_with(history, |id| partition_of(id.as_bytes(), engines) == place);
+            replayed.engine.take_up(history, |_, id| partition_of(id.as_bytes(), engines) == place);
         }
     }
 
@@ -322,8 +330,13 @@ impl Replay {
                 partition as usize
             }
             Control::Given(..) => {
-                let place = event.position.as_ref().and_then(|text| text.parse().ok()).unwrap_or_else(position);
-                self.catch_up(&place)?
+                let position = event.position.as_ref().and_then(|text| text.parse().ok()).unwrap_or_else(position);
+                let place = self.catch_up(&position)?;
+                let known = self.engines[place].conductor.world().baseline.as_ref();
+                if known.is_some_and(|known| is_in(&known.contained, &position, event)) {
+                    return Ok(());
+                }
+                place
             }
         };
         let scored = self.engines[place].engine.observe(event);
@@ -392,7 +405,8 @@ impl Replay {
     ) -> Result<(), CommandError> {
         let mut alerts = Vec::new();
         {
-            let Control::Given(Given { log, leader, .. }) = &mut self.control else { return Ok(()) };
+            let Control::Given(Given { log, leader, places, histories }) = &mut self.control else { return Ok(()) };
+            let partition = places.iter().find(|(_, of)| **of == place).map_or(0, |(partition, _)| *partition);
             let replayed = &mut self.engines[place];
             while let Some(record) = log.get(replayed.conductor.world().next)
                 && holds(log, record)
@@ -406,6 +420,11 @@ impl Replay {
                 }
                 let (control, _) = replayed.conductor.fold(record).map_err(out_of_order)?;
                 replayed.engine.apply(&control);
+                if let Change::Baseline { version, spread, .. } = &record.change
+                    && let Some(history) = histories.get(version)
+                {
+                    replayed.engine.take_up(history, |tenant, id| is_at(partition, *spread, tenant, id));
+                }
                 alerts.extend(replayed.engine.take_alerts());
             }
         }
@@ -490,9 +509,16 @@ fn begun(args: &Args, settings: &Settings, history: Option<&History>) -> Result<
         for record in &records {
             conductor.fold(record).map_err(out_of_order)?;
         }
-        records.push(conductor.baseline(history));
+        records.push(conductor.baseline(history, None));
     }
     Ok(records)
+}
+
+/// Whether a baseline contains an event, as the run has it.
+fn is_in(contained: &Contained, position: &Position, event: &Event<'_>) -> bool {
+    let Position::Kafka { topic, partition, offset } = position else { return false };
+    let next = contained.positions.get(&format!("{topic}/{partition}"));
+    next.is_some_and(|next| offset < next) && contained.spans(event.time)
 }
 
 /// What decides the outcome of a replay, beside the contents of files.

@@ -219,6 +219,14 @@ fn service(config: &Config, document: &Document<'_>, found: &mut Vec<Problem>) {
         let message = format!("is {}; give at most {}", config.metrics.top_agents, Metrics::MAX_TOP_AGENTS);
         found.push(document.error("metrics.top_agents", message));
     }
+    if let Some(archive) = &config.archive {
+        let problem = archive.problem(&config.source);
+        found.extend(problem.map(|(field, message)| document.error(field, message)));
+    }
+    if let Some(baseline) = &config.baseline {
+        let problem = baseline.problem(&config.source);
+        found.extend(problem.map(|(field, message)| document.error(field, message)));
+    }
     if let Some(identities) = &config.identities {
         if identities.reload.is_zero() {
             found.push(document.error("identities.reload", "is 0; give a time, as in 30s"));

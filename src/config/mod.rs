@@ -44,7 +44,7 @@ pub use detection::Detection;
 pub use output::{Alerts, DeadLetters, FilePath, KafkaTopic, Slack, Stdout};
 pub use problem::{ConfigError, Gravity, Problem};
 pub use rate::{ParseRateError, Rate};
-pub use service::{Http, Identities, Instance, Log, LogFormat, Metrics, Watchdog};
+pub use service::{Archive, Baseline, Http, Identities, Instance, Log, LogFormat, Metrics, Watchdog};
 pub use source::{FileSource, KafkaSource, Key, Librdkafka, Partitioner, Source};
 
 use document::Document;
@@ -68,6 +68,12 @@ pub struct Config {
     /// What agents are and may do.
     #[serde(default)]
     pub identities: Option<Identities>,
+    /// What agents are known from before the stream tells of them.
+    #[serde(default)]
+    pub baseline: Option<Baseline>,
+    /// Where what is read is kept for later.
+    #[serde(default)]
+    pub archive: Option<Archive>,
     /// Channels that alerts are posted to, one table each.
     #[serde(default)]
     pub slack: Vec<Slack>,

@@ -4,9 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use driftline_baseline::Store;
 use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::source::Source;
 
 /// What agents are and may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +25,79 @@ pub struct Identities {
 
 fn reload() -> Duration {
     Duration::from_secs(30)
+}
+
+/// What agents are known from before the stream tells of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Baseline {
+    /// A store of published baselines, which all instances can read: a folder, of which the version in force is taken, or
+    /// `FOLDER@VERSION`. A version that is put in force later is taken up without a restart, once the stream has read what it
+    /// contains.
+    pub store: String,
+    /// How often the store is looked at for another version.
+    #[serde(default = "reload", with = "friendly")]
+    #[schemars(with = "String")]
+    pub reload: Duration,
+}
+
+impl Baseline {
+    /// A store that is looked at as often as is usual.
+    pub fn of(store: &str) -> Self {
+        Self { store: store.to_owned(), reload: reload() }
+    }
+
+    /// What stands in the way of it: the field, and what to do.
+    pub fn problem(&self, source: &Source) -> Option<(&'static str, String)> {
+        if self.reload.is_zero() {
+            return Some(("baseline.reload", "is 0; give a time, as in 30s".to_owned()));
+        }
+        if let Source::Files(_) = source {
+            let message = "goes with `[source.kafka]`, whose positions tell what a baseline contains; over files, \
+                           `driftline replay --baseline` begins with one";
+            return Some(("baseline", message.to_owned()));
+        }
+        let (store, version) = Store::at(&self.store);
+        store.find(version).err().map(|error| ("baseline.store", error.to_string()))
+    }
+}
+
+/// Where what is read is kept, as Parquet files: each record once, and complete or not there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Archive {
+    /// A folder, which all instances write to: `tenant=…/date=…/hour=…/`, and `_listing/` that tells what is complete. It takes
+    /// a program that was built with the feature `archive`.
+    pub path: String,
+    /// How long records wait at most until they are written; the longer, the fewer and larger the files are.
+    #[serde(default = "every", with = "friendly")]
+    #[schemars(with = "String")]
+    pub every: Duration,
+}
+
+fn every() -> Duration {
+    Duration::from_secs(300)
+}
+
+impl Archive {
+    /// A folder that is written to as often as is usual.
+    pub fn of(path: &str) -> Self {
+        Self { path: path.to_owned(), every: every() }
+    }
+
+    /// What stands in the way of it: the field, and what to do.
+    pub fn problem(&self, source: &Source) -> Option<(&'static str, String)> {
+        if self.every.is_zero() {
+            return Some(("archive.every", "is 0; give a time, as in 5m".to_owned()));
+        }
+        if let Source::Files(_) = source {
+            return Some(("archive", "goes with `[source.kafka]`: files are kept as they are".to_owned()));
+        }
+        #[cfg(feature = "archive")]
+        return driftline_archive::Archive::at(&self.path).err().map(|error| ("archive.path", error.to_string()));
+        #[cfg(not(feature = "archive"))]
+        Some(("archive", "this program was built without it: cargo build --release --features archive".to_owned()))
+    }
 }
 
 /// The listener for `/metrics`, `/healthz` and `/readyz`.

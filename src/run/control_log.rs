@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use driftline_core::{Applied, ControlEntry, ControlRecord};
+use driftline_core::{Applied, Change, ControlEntry, ControlRecord};
 use driftline_detectors::{Conductor, Control, Engine};
 use driftline_ingest::kafka::{Admin, ClientSettings, OutRecord, Reader, Start, TopicSpec, Until};
 use driftline_ingest::{Polled, Source, SourceError, TopicPartition};
 
+use super::baselines::Baselines;
 use crate::commands::CommandError;
 
 /// The control topic, read from its beginning and followed.
@@ -94,7 +95,7 @@ impl ControlLog {
 }
 
 impl ControlTopic {
-    /// Brings an engine that has taken up the first `from` records to the written end of the log. The conductor stands
+    /// Brings the engine of a partition, which has taken up the first `from` records, to the written end of the log. The conductor stands
     /// where the engine does then; `None` where that came to be not wanted any more.
     ///
     /// # Errors
@@ -104,6 +105,7 @@ impl ControlTopic {
         &self,
         engine: &mut Engine,
         from: u64,
+        (baselines, place): (&Baselines, i32),
         is_over: &AtomicBool,
     ) -> Result<Option<Conductor>, CommandError> {
         let start = [(TopicPartition::new(self.name.as_str(), 0), Start::Beginning)];
@@ -122,10 +124,15 @@ impl ControlTopic {
                         let entry = ControlEntry::parse(record.value).map_err(|error| failed(error.to_string()))?;
                         let ControlEntry::Record(record) = entry else { continue };
                         let (control, _) = conductor.fold(&record).map_err(|error| failed(error.to_string()))?;
+                        if record.number < from {
+                            continue;
+                        }
                         // The others only change the world, and nothing happens in it before the last one.
-                        if record.number >= from && control.is_clock && !engine.is_empty() {
+                        let is_baseline = matches!(record.change, Change::Baseline { .. });
+                        if is_baseline || (control.is_clock && !engine.is_empty()) {
                             engine.apply(&control);
                         }
+                        baselines.give(engine, &record, place)?;
                     }
                 }
                 Polled::Finished => break,

@@ -4,7 +4,10 @@
 //! All partitions of an instance are scored by one thread, each with an engine of its own, so that a control record
 //! holds from one place in all of them: between two batches.
 
+#[cfg(feature = "archive")]
+mod archiver;
 mod backing;
+mod baselines;
 mod changelog;
 mod commits;
 mod committer;
@@ -30,6 +33,7 @@ mod size;
 mod takeover;
 mod watchdog;
 
+pub use baselines::is_at;
 pub use service::run;
 
 use std::sync::Arc;

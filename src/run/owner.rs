@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use driftline_core::{Alert, Event, Position, Timestamp, key};
+use driftline_core::{Alert, Contained, Event, Position, Spread, Timestamp, key};
 use driftline_detectors::{Counters, Engine, Traffic, World, undecodable};
 use driftline_ingest::kafka::{Keyed, OutRecord};
 use driftline_ingest::{PartitionBatch, Record, Streak, TopicPartition, forward};
@@ -116,6 +116,7 @@ impl Owner {
         let Taken { work, counts, outcomes, .. } = &mut taken;
         let (mut dead, mut forwarded, mut broken) = (Vec::new(), Vec::new(), None);
         let p_values = reading.metrics.p_values();
+        let contained = Containing::of(reading.world, &batch.partition);
         let source = reading.placement.filter(|placement| *batch.partition.topic == *placement.topic);
         for i in 0..batch.records.len() {
             let record = batch.records.get(i);
@@ -134,6 +135,9 @@ impl Owner {
                         if forwarded.last() != Some(&out) {
                             forwarded.push(out);
                         }
+                        return;
+                    }
+                    if contained.has(&record, event) {
                         return;
                     }
                     self.highest = self.highest.max(event.time);
@@ -187,6 +191,12 @@ impl Owner {
 }
 
 impl Placement {
+    /// Which engine has which agents.
+    pub fn spread(&self) -> Spread {
+        // As [`Keyed::key`] has it for records that are sent on.
+        Spread { partitions: self.partitions, by_tenant: self.keyed != Keyed::Agent }
+    }
+
     /// The record as it is sent on, where it is not where it belongs.
     fn elsewhere(
         &self,
@@ -199,6 +209,32 @@ impl Placement {
         let belongs = self.keyed.belongs(record.key, tenant, agent, partition, self.partitions);
         let out = || forward(record, &position(), self.keyed, (tenant, agent), &self.internal, self.partitions);
         (!belongs).then(out)
+    }
+}
+
+/// What the baseline that agents are known from contains of a partition.
+struct Containing<'w> {
+    contained: Option<&'w Contained>,
+    /// Of the partition itself; records that were sent on come from others.
+    next: Option<i64>,
+}
+
+impl<'w> Containing<'w> {
+    fn of(world: &'w World, partition: &TopicPartition) -> Self {
+        let contained = world.baseline.as_ref().map(|known| &known.contained);
+        Self { contained, next: contained.and_then(|it| it.positions.get(&partition.to_string()).copied()) }
+    }
+
+    /// Whether an event was learned already.
+    fn has(&self, record: &Record<'_>, event: &Event<'_>) -> bool {
+        let Some(contained) = self.contained else { return false };
+        let is_before = match record.origin {
+            Some(Position::Kafka { topic, partition, offset }) => {
+                contained.positions.get(&format!("{topic}/{partition}")).is_some_and(|next| offset < next)
+            }
+            _ => self.next.is_some_and(|next| record.offset < next),
+        };
+        is_before && contained.spans(event.time)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use driftline_core::{Alert, Applied, Outcome, Timestamp, key};
 use driftline_detectors::state::StateRecord;
-use driftline_detectors::{Conductor, Engine, OutOfOrder};
+use driftline_detectors::{Conductor, Engine};
 use driftline_ingest::failpoints::{Step, reach};
 use driftline_ingest::kafka::{
     Admin, ClientSettings, GroupSettings, KafkaSource, Keyed, Membership, OutRecord, TopicSpec,
@@ -16,6 +16,7 @@ use driftline_ingest::{Assignment, FileOptions, FileSource, PartitionBatch, Poll
 use rayon::prelude::*;
 
 use super::Work;
+use super::baselines::{Baselines, Watch};
 use super::changelog::Changelog;
 use super::commits::Commits;
 use super::control_log::{ControlLog, positions};
@@ -107,6 +108,8 @@ pub struct Scorer<'s> {
     next: BTreeMap<TopicPartition, i64>,
     conductor: Conductor,
     identities: Option<IdentityFolder>,
+    baselines: Baselines,
+    watch: Watch,
     work: Work,
     commits: Commits,
     /// Control records there were when the last commit began.
@@ -132,9 +135,10 @@ impl<'s> Scorer<'s> {
         let mut resumed = resumed.unwrap_or_default();
         let places = std::mem::take(&mut resumed.input);
         let mut next = BTreeMap::new();
+        let baselines = Baselines::new(config.baseline.as_ref());
         let (input, topics) = match (&config.source, &service.kafka) {
             (SourceConfig::Kafka(source), Some(client)) => {
-                let topics = Topics::open(source, client, service.writer_of(source))?;
+                let topics = Topics::open(source, client, service.writer_of(source), &baselines)?;
                 let group = GroupSettings {
                     group: source.group.clone(),
                     instance: Some(service.instance.id.clone()),
@@ -162,6 +166,8 @@ impl<'s> Scorer<'s> {
             next,
             conductor: resumed.conductor,
             identities: config.identities.as_ref().map(IdentityFolder::new),
+            baselines: baselines.clone(),
+            watch: Watch::default(),
             work: Work::default(),
             commits,
             committing: 0,
@@ -228,6 +234,7 @@ impl<'s> Scorer<'s> {
                 self.follow()?;
                 if self.is_leader() {
                     self.reload_identities()?;
+                    self.reload_baseline()?;
                 }
                 self.report(sinks);
             }
@@ -323,8 +330,7 @@ impl<'s> Scorer<'s> {
                 now.next
             )));
         }
-        let gap = |error: OutOfOrder| CommandError::Failed(format!("the control log: {error}"));
-        topics.takeovers.bring_up(&mut ready, now).map_err(gap)?;
+        topics.takeovers.bring_up(&mut ready, now)?;
         let Ready { assignments, mut engine, ledger, told, .. } = ready;
         let known = ledger.clone().unwrap_or_else(|| Ledger::nothing(topics.changelog.group()));
         let mut next = BTreeMap::new();
@@ -621,6 +627,7 @@ impl Topics {
         source: &crate::config::KafkaSource,
         client: &ClientSettings,
         writer: String,
+        baselines: &Baselines,
     ) -> Result<Self, CommandError> {
         let admin = Admin::new(client)?;
         let placement = place(source, &admin)?;
@@ -631,6 +638,7 @@ impl Topics {
             state: changelog.topic().clone(),
             control: control_log.topic().clone(),
             shared: shared.clone(),
+            baselines: baselines.clone(),
         };
         let takeovers = Takeovers::new(read_back, writer);
         Ok(Self { placement, control_log, changelog, takeovers, shared, told: Told::default(), told_by_others: None })

@@ -87,6 +87,8 @@ impl Service {
         let (patience, told) = (self.config.watchdog, (self.readiness.clone(), liveness));
         let watchdog = Watchdog::start(patience, self.pulse.clone(), statuses, self.metrics.clone(), told)
             .map_err(|error| CommandError::Failed(format!("cannot start a thread: {error}")))?;
+        #[cfg(feature = "archive")]
+        let archiver = super::archiver::Archiver::start(self)?;
         let outcome = self.persist(stop, || {
             self.session(stop, &sinks).inspect_err(|error| {
                 if let CommandError::Interrupted(_) = error {
@@ -95,6 +97,8 @@ impl Service {
             })
         });
         drop(watchdog);
+        #[cfg(feature = "archive")]
+        let outcome = outcome.and(archiver.map_or(Ok(()), super::archiver::Archiver::stop).map(Some));
         sinks.stop();
         outcome.map(drop)
     }

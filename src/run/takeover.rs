@@ -15,6 +15,7 @@ use driftline_detectors::{Conductor, Control, Engine, OutOfOrder, World};
 use driftline_ingest::failpoints::{Step, reach};
 use driftline_ingest::{Assignment, TopicPartition};
 
+use super::baselines::Baselines;
 use super::changelog::{Progress, StateTopic};
 use super::control_log::ControlTopic;
 use super::ledger::Ledger;
@@ -64,6 +65,8 @@ pub struct Topics {
     pub control: ControlTopic,
     /// What owners have told; with partition 0.
     pub shared: SharedTopic,
+    /// What agents are known from that the control log names.
+    pub baselines: Baselines,
 }
 
 /// See the module.
@@ -214,16 +217,18 @@ impl Takeovers {
     ///
     /// # Errors
     ///
-    /// [`OutOfOrder`] where control records are missing.
-    pub fn bring_up(&self, ready: &mut Ready, world: &World) -> Result<(), OutOfOrder> {
+    /// [`CommandError`] where control records are missing, or a baseline that they name.
+    pub fn bring_up(&self, ready: &mut Ready, world: &World) -> Result<(), CommandError> {
+        let gap = |error: OutOfOrder| CommandError::Failed(format!("the control log: {error}"));
         let from = ready.conductor.world().next;
         for record in self.missed.iter().filter(|record| record.number >= from) {
-            let (control, _) = ready.conductor.fold(record)?;
+            let (control, _) = ready.conductor.fold(record).map_err(gap)?;
             ready.engine.apply(&control);
+            self.topics.baselines.give(&mut ready.engine, record, ready.place)?;
         }
         let reached = ready.conductor.world().next;
         if reached != world.next {
-            return Err(OutOfOrder { expected: reached, found: world.next });
+            return Err(gap(OutOfOrder { expected: reached, found: world.next }));
         }
         // All engines share one.
         ready.engine.apply(&Control { world: world.clone(), is_clock: false });
@@ -269,7 +274,10 @@ fn restore(
     let Some(restored) = topics.state.restore(place, writers, restoring, progress)? else { return Ok(None) };
     let mut engine = restored.engine;
     let known = restored.ledger.as_ref().map_or(0, |ledger| ledger.control);
-    let Some(conductor) = topics.control.bring_up(&mut engine, known, &progress.is_over)? else { return Ok(None) };
+    let Some(conductor) = topics.control.bring_up(&mut engine, known, (&topics.baselines, place), &progress.is_over)?
+    else {
+        return Ok(None);
+    };
     reach(Step::CaughtUp);
     let told = match place {
         0 => match topics.shared.read(&progress.is_over)? {

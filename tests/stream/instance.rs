@@ -39,6 +39,8 @@ pub struct Stream {
     pub level: f64,
     /// `source.kafka.state_topic` of instances that are started.
     pub state_topic: String,
+    /// The store that instances begin with a baseline of.
+    pub baselines: Option<PathBuf>,
 }
 
 /// A process that runs the stream processor.
@@ -62,7 +64,7 @@ impl Stream {
         let watch = Watch::new(2 * PARTITIONS);
         let (name, folder) = (broker.unique(name), tempfile::tempdir().unwrap());
         let state_topic = format!("{name}-state");
-        Self { _turn: turn, broker, folder, name, watch, level: 0.9, state_topic }
+        Self { _turn: turn, broker, folder, name, watch, level: 0.9, state_topic, baselines: None }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -167,7 +169,9 @@ impl Stream {
         let (topic, control) = (self.topic("events"), self.path("control.ndjson"));
         let (dump, control) = (dump.to_str().unwrap(), control.to_str().unwrap());
         self.driftline(&["dump", "--kafka", self.broker.bootstrap(), "--topic", &topic, "--out", dump]);
-        let said = self.driftline(&["replay", dump, "--control", control, "--alerts", alerts.to_str().unwrap()]);
+        let mut replay = vec!["replay", dump, "--control", control, "--alerts", alerts.to_str().unwrap()];
+        replay.extend(self.baselines.iter().flat_map(|store| ["--baseline", store.to_str().unwrap()]));
+        let said = self.driftline(&replay);
         (ids(&lines(&alerts)), said.lines().last().unwrap().to_owned())
     }
 

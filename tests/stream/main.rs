@@ -2,12 +2,16 @@
 
 #![cfg(test)]
 
+#[cfg(feature = "archive")]
+mod archive;
 mod brokers;
 mod crashes;
 #[path = "../support/dashboards.rs"]
 #[expect(dead_code, reason = "what is told people is compared in tests/dashboards.rs")]
 mod dashboards;
 mod failpoints;
+#[path = "../support/history.rs"]
+mod history;
 mod instance;
 mod load;
 mod outages;
@@ -20,6 +24,7 @@ mod stopped;
 mod table;
 mod takeover;
 mod tampering;
+mod warmed;
 mod watch;
 mod watched;
 

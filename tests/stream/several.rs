@@ -102,10 +102,10 @@ fn the_clock_does_not_pass_what_a_paused_instance_has_yet_to_read() {
     stream.prove("an owner paused at its end", 1);
 }
 
-const HOUR: i64 = 3_600_000;
+pub const HOUR: i64 = 3_600_000;
 
 /// The clock, in milliseconds.
-fn watermark(it: &Instance) -> i64 {
+pub fn watermark(it: &Instance) -> i64 {
     (1000.0 * it.metric("driftline_watermark_timestamp_seconds")) as i64
 }
 
@@ -122,11 +122,11 @@ fn tell_of_a_later_day(stream: &Stream, day: i64) {
     tell(stream, "latecomer", time_of(day));
 }
 
-fn time_of(day: i64) -> i64 {
+pub fn time_of(day: i64) -> i64 {
     1_790_000_000_000 + day * 86_400_000
 }
 
-fn tell(stream: &Stream, agent: &str, time: i64) {
+pub fn tell(stream: &Stream, agent: &str, time: i64) {
     let event = format!(r#"{{"time":{time},"agent":{{"id":"{agent}"}},"action":{{"name":"look"}}}}"#);
     let mut producer = Producer::new(&stream.broker.settings()).unwrap();
     producer.send(&OutRecord::new(stream.topic("events"), agent, event)).unwrap();

@@ -5,9 +5,11 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use driftline_core::{Applied, Change, ControlEntry, ControlRecord, Settings};
+use driftline_baseline::Store;
+use driftline_core::{Applied, Change, ControlEntry, ControlRecord, Settings, Spread};
+use driftline_detectors::History;
 
-use crate::commands::CommandError;
+use crate::commands::{CommandError, Published};
 
 /// Its records, and from where they hold.
 pub struct GivenLog {
@@ -67,6 +69,37 @@ impl GivenLog {
         self.records.get(usize::try_from(number).ok()?)
     }
 
+    /// How agents are spread over partitions, where the log has any known from a baseline.
+    pub fn spread(&self) -> Option<Spread> {
+        self.records.iter().find_map(|record| match record.change {
+            Change::Baseline { spread, .. } => spread,
+            _ => None,
+        })
+    }
+
+    /// The baselines that the log has agents known from, by version, out of the store that is named.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::Usage`] where none is named, or it has them not.
+    pub fn histories(&self, store: Option<&str>) -> Result<BTreeMap<String, History>, CommandError> {
+        let mut histories = BTreeMap::new();
+        for record in &self.records {
+            let Change::Baseline { version, content, .. } = &record.change else { continue };
+            let usage = |why: String| {
+                CommandError::Usage(format!("the control log has agents known from the baseline {version}: {why}"))
+            };
+            let store = store.ok_or_else(|| usage("name its store with --baseline STORE".to_owned()))?;
+            let (store, _) = Store::at(store);
+            let history = Published::read(&store, version).map_err(|error| usage(error.to_string()))?.history;
+            if history.content != *content {
+                return Err(usage("the store has another one of that name".to_owned()));
+            }
+            histories.insert(version.clone(), history);
+        }
+        Ok(histories)
+    }
+
     /// From which offset of a `topic/partition` a record holds; `None` where no owner of it has come to the record.
     pub fn holds_from(&self, partition: &str, record: &ControlRecord) -> Option<i64> {
         let noted = || {
@@ -120,5 +153,21 @@ mod tests {
         assert_eq!(is_applied(2), [false; 4], "its last owner has stopped before it came to any");
         assert_eq!(log.get(3), Some(&records[3]));
         assert_eq!(log.get(4), None);
+    }
+
+    #[test]
+    fn a_baseline_that_the_log_names_must_be_in_the_store() {
+        let change = Change::Baseline {
+            version: "0123456789abcdef".to_owned(),
+            content: String::new(),
+            epoch: None,
+            contained: Default::default(),
+            spread: Some(Spread { partitions: 3, by_tenant: false }),
+        };
+        let log = GivenLog::of(vec![ControlEntry::Record(ControlRecord::new(0, change))]);
+        assert_eq!(log.spread().map(|spread| spread.partitions), Some(3));
+        let told = |store| log.histories(store).map(drop).unwrap_err().to_string();
+        assert!(told(None).contains("--baseline STORE"));
+        assert!(told(Some("no/such/store")).contains("0123456789abcdef"));
     }
 }

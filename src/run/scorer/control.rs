@@ -154,8 +154,9 @@ impl Scorer<'_> {
     fn apply(&mut self, record: &ControlRecord, raise: bool) -> Result<(), CommandError> {
         let (control, about_many) =
             self.conductor.fold(record).map_err(|error| CommandError::Failed(format!("the control log: {error}")))?;
-        for owner in self.owners.values_mut() {
+        for (place, owner) in &mut self.owners {
             owner.engine.apply(&control);
+            self.baselines.give(&mut owner.engine, record, *place)?;
             self.work.alerts.extend(owner.engine.take_alerts());
         }
         if raise {
@@ -204,7 +205,18 @@ impl Scorer<'_> {
             let record = self.conductor.record(Change::Settings { settings: settings.clone() });
             self.decree(record)?;
         }
-        self.reload_identities()
+        self.reload_identities()?;
+        self.reload_baseline()
+    }
+
+    /// Has agents known from the baseline that is in force in the store, where that is another than before.
+    pub(super) fn reload_baseline(&mut self) -> Result<(), CommandError> {
+        let Some(topics) = &self.topics else { return Ok(()) };
+        let spread = topics.placement.spread();
+        if let Some(record) = self.baselines.news(&mut self.watch, &self.conductor, spread, Instant::now())? {
+            self.decree(record)?;
+        }
+        Ok(())
     }
 
     pub(super) fn reload_identities(&mut self) -> Result<(), CommandError> {

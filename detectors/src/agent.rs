@@ -75,6 +75,8 @@ pub struct AgentState {
     pub networks: Categories,
     /// Clients it acts with, by sessions.
     pub clients: Categories,
+    /// What its sessions have sent out, in sizes that double ([`crate::exfiltration`]).
+    pub sent: Categories,
     /// What its requests lead to; `None` before it has learned from a session with one.
     pub habits: Option<Box<Habits>>,
     /// What its sessions are compared with when they end; `None` before it has learned from one.
@@ -133,6 +135,7 @@ impl AgentState {
             versions: Categories::default(),
             networks: Categories::default(),
             clients: Categories::default(),
+            sent: Categories::default(),
             habits: None,
             drift: None,
             hours: HourCounts::default(),
@@ -281,6 +284,7 @@ impl AgentState {
             + self.versions.heap_bytes()
             + self.networks.heap_bytes()
             + self.clients.heap_bytes()
+            + self.sent.heap_bytes()
             + self.hours.heap_bytes()
             + self.repeats.heap_bytes()
             + self.drift.as_ref().map_or(0, |drift| drift.heap_bytes())

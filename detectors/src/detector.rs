@@ -98,11 +98,12 @@ pub trait Detector: Sync {
 }
 
 /// All detectors, in the order in which they score.
-pub const DETECTORS: [&dyn Detector; 8] = [
+pub const DETECTORS: [&dyn Detector; 9] = [
     &crate::novelty::Novelty,
     &crate::network::Network,
     &crate::context::Context,
     &crate::target::Target,
+    &crate::exfiltration::Exfiltration,
     &crate::rate::Rate,
     &crate::identity::Identity,
     &crate::escalation::Escalation,

@@ -14,6 +14,7 @@ use crate::contribution::{Contribution, SHARED};
 use crate::detector::{DETECTORS, Scene};
 use crate::drift;
 use crate::evicted::{Evicted, number_of};
+use crate::exfiltration;
 use crate::explain::{Actor, alert_of};
 use crate::finding::Finding;
 use crate::lexicon::Lexicon;
@@ -449,7 +450,8 @@ impl Engine {
                 let oldest = agent.sessions.iter().map(|session| session.last).min().unwrap_or_default();
                 Self::end_sessions(world, agent, event.time, parts, |session, _| session.last == oldest);
             }
-            parts.begin_tests(agent, 1 + u64::from(event.network.is_some()));
+            let sends = event.usage.as_ref().is_some_and(|usage| usage.bytes_out.is_some());
+            parts.begin_tests(agent, 1 + u64::from(event.network.is_some()) + u64::from(sends));
         }
         (Box::new(Session::begin(session_key, event, id)), !late)
     }
@@ -580,6 +582,7 @@ fn learn(session: &Session, agent: &mut AgentState, world: &World, parts: &mut P
     if let Some(pursuit) = &session.pursuit {
         pursuit.teach(agent.habits.get_or_insert_default());
     }
+    exfiltration::learn(session, &mut agent.sent);
     agent.changed.set(Changed::BASELINE);
     let room = world.settings.limits.keys_per_agent;
     for (dimension, key) in session.used() {

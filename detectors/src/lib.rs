@@ -27,6 +27,7 @@ mod engine;
 mod escalation;
 mod evicted;
 pub mod evidence;
+mod exfiltration;
 mod explain;
 mod finding;
 mod gamma_poisson;

@@ -74,6 +74,17 @@ pub struct Baseline4<'a> {
     drift: Option<Cow<'a, Drift>>,
 }
 
+/// What was learned, as version 5 has it: after all that version 4 had.
+///
+/// Part of the format ([`crate::state`]): fields are written in this order.
+#[derive(Serialize, Deserialize)]
+pub struct Baseline5<'a> {
+    #[serde(borrow)]
+    baseline: Baseline4<'a>,
+    #[serde(with = "wire::categories")]
+    sent: Cow<'a, Categories>,
+}
+
 /// What an event changes.
 ///
 /// Part of the format ([`crate::state`]): fields are written in this order.
@@ -160,6 +171,19 @@ impl<'a> Baseline4<'a> {
         }
         self.baseline.put(agent, names);
         agent.drift = self.drift.map(|drift| Box::new(drift.into_owned()));
+        Ok(())
+    }
+}
+
+impl<'a> Baseline5<'a> {
+    pub fn of(agent: &'a AgentState) -> Self {
+        Self { baseline: Baseline4::of(agent), sent: Cow::Borrowed(&agent.sent) }
+    }
+
+    /// Puts it back; says what cannot be so.
+    pub fn put(self, agent: &mut AgentState, names: &mut impl FnMut(&str) -> Arc<str>) -> Result<(), &'static str> {
+        self.baseline.put(agent, names)?;
+        agent.sent = self.sent.into_owned();
         Ok(())
     }
 }
@@ -282,7 +306,7 @@ pub fn records(agent: &AgentState) -> [StateRecord; 2] {
 
 /// The record of what was learned of an agent.
 pub fn baseline(agent: &AgentState) -> StateRecord {
-    seal(Key::agent(&agent.tenant, &agent.id, Section::Baseline), &Baseline4::of(agent))
+    seal(Key::agent(&agent.tenant, &agent.id, Section::Baseline), &Baseline5::of(agent))
 }
 
 /// The record of what an event of an agent changes.
@@ -320,7 +344,8 @@ pub fn put_section(
             open::<Baseline3<'_>>(key, bytes, value)?.put(agent, &mut names);
             Ok(())
         }
-        (Section::Baseline, _) => open::<Baseline4<'_>>(key, bytes, value)?.put(agent, &mut names),
+        (Section::Baseline, 4) => open::<Baseline4<'_>>(key, bytes, value)?.put(agent, &mut names),
+        (Section::Baseline, _) => open::<Baseline5<'_>>(key, bytes, value)?.put(agent, &mut names),
         (Section::Live, 1) => open::<Live<'_>>(key, bytes, value)?.put(agent),
         (Section::Live, 2 | 3) => open::<Live2<'_>>(key, bytes, value)?.put(agent),
         (Section::Live, _) => open::<Live4<'_>>(key, bytes, value)?.put(agent),

@@ -23,7 +23,7 @@
 //!
 //! | section | number | entity | holds |
 //! | --- | --- | --- | --- |
-//! | `baseline` | 1 | agent | what was learned: tools, families, resources, hours, grants, its group, when it was first seen; from version 2 on, versions, requests and targets; from version 3 on, networks and clients; from version 4 on, what drift is told by |
+//! | `baseline` | 1 | agent | what was learned: tools, families, resources, hours, grants, its group, when it was first seen; from version 2 on, versions, requests and targets; from version 3 on, networks and clients; from version 4 on, what drift is told by; from version 5 on, what sessions sent |
 //! | `live` | 2 | agent | what an event changes: sessions, refusals, the hour, the last ids, risk, version; from version 2 on, what sessions pursue; from version 4 on, their course |
 //! | `group` | 3 | partition (tenant, group) | what the next epoch will say of a peer group; from version 3 on, judgements begun |
 //! | `tenant` | 4 | partition (tenant) | what the next epoch will say of a tenant |
@@ -42,7 +42,7 @@
 //! The bodies are what serde derives for `Baseline` and `Live` (`state/agent.rs`) and the types inside them (`Session`,
 //! `Surprise`, `Denial`, `Hour`, `Repeats`, `Wealth`, `Expected`, `Dimension`, and `Severity`, `Sensitivity` and `Access`
 //! of core), for what version 2 adds (`Baseline2`, `Live2`, `Pursuit`, `Request`, `Origin`) version 3 (`Baseline3`, `GroupBody3`) and version 4
-//! (`Baseline4`, `Live4`, `Course`, `Drift`, `Tasks`, `Task`, `Histogram`, `Wager`, `Tally`), and for `GroupBody`, `TenantBody`, `NameBody` and
+//! (`Baseline4`, `Live4`, `Course`, `Drift`, `Tasks`, `Task`, `Histogram`, `Wager`, `Tally`) and version 5 (`Baseline5`), and for `GroupBody`, `TenantBody`, `NameBody` and
 //! `ArrivalsBody` (`state/partition.rs`). Postcard writes fields in the order
 //! of their declaration, without names, and variants by number: **to move, add, remove or retype one is to change the
 //! format**. `tests/state.rs` reads a file of each version and fails then; a change takes a new version, and whoever must

@@ -7,7 +7,7 @@ use crate::state::error::At;
 use crate::state::{Key, StateError, StateRecord};
 
 /// The version of the format that this program writes; it reads all from 1 on.
-pub const VERSION: u8 = 4;
+pub const VERSION: u8 = 5;
 
 const HEADER: usize = 2;
 const CHECKSUM: usize = 8;

@@ -12,10 +12,21 @@ pub struct Case {
 }
 
 pub fn all() -> Vec<Case> {
-    [novelty(), network(), unasked(), rate(), identity(), ways_around(), no_ways_around(), grants(), drift()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        novelty(),
+        network(),
+        unasked(),
+        exfiltration(),
+        rate(),
+        identity(),
+        ways_around(),
+        no_ways_around(),
+        grants(),
+        drift(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn case(kind: &'static str, what: &'static str, provoked: Story, honest: Story) -> Case {
@@ -115,6 +126,33 @@ fn network() -> Vec<Case> {
         ..acts([before.clone(), vec![act("a", 60 * 120, &place(asn, client))]].concat())
     };
     vec![case("unusual_network", "another network and client", after(65_010, "curl/8.9"), after(64_500, "httpx/0.28"))]
+}
+
+/// Sessions that read of a payroll and send a few kilobytes to where they always do. The last one sends gigabytes; its twin
+/// has read nothing that is secret.
+fn exfiltration() -> Vec<Case> {
+    let session = |n: i64, sensitivity: &str, bytes: u64| {
+        let of = json!({"id": format!("s-{n}")});
+        let read = json!({
+            "session": of, "action": {"name": "read_ticket", "access": "read"},
+            "resource": {"id": "payroll/2026", "sensitivity": sensitivity},
+        });
+        let send = json!({
+            "session": of, "action": {"name": "send_reply", "access": "write"}, "resource": {"id": "mail/hr"},
+            "usage": {"bytes_out": bytes},
+        });
+        [act("a", n * 120, &read), act("a", n * 120 + 1, &send)]
+    };
+    let after = |sensitivity: &str, bytes| Story {
+        level: Some(0.001),
+        ..acts((0..80).flat_map(|n| session(n, "restricted", 4_000)).chain(session(80, sensitivity, bytes)).collect())
+    };
+    vec![case(
+        "exfiltration",
+        "more than any session sent, after a look at what is secret",
+        after("restricted", 8 << 30),
+        after("internal", 8 << 30),
+    )]
 }
 
 fn rate() -> Vec<Case> {

@@ -10,12 +10,15 @@ use driftline_ingest::{PartitionBatch, Polled, Record, Records, Source, SourceEr
 
 use crate::JobError;
 
+/// The blocks of a file.
+type Blocks = Box<dyn Iterator<Item = Result<Block, ArchiveError>> + Send>;
+
 /// Reads an archive to its end.
 pub struct ArchiveSource {
     archive: Archive,
     /// Files that are to be read, the next one first.
     files: VecDeque<(Listed, ListedFile)>,
-    under_way: Option<(TopicPartition, Box<dyn Iterator<Item = Result<Block, ArchiveError>> + Send>)>,
+    under_way: Option<(TopicPartition, Blocks)>,
     /// How far each `topic/partition` is archived.
     pub ends: BTreeMap<String, i64>,
     /// All partitions that there is something of.

@@ -116,6 +116,7 @@ pub fn run(args: &Args, log: &mut impl Write) -> Result<(), JobError> {
         outside,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
     };
+    let learned = started.elapsed().as_secs_f64();
     let manifest = Store::new(&args.store).publish(entries, about)?;
     let (events, seconds) = (read.events.load(Relaxed), started.elapsed().as_secs_f64());
     writeln!(
@@ -133,6 +134,7 @@ pub fn run(args: &Args, log: &mut impl Write) -> Result<(), JobError> {
             .map(|bytes| format!(", {} at most in memory", ByteSize(bytes).display().iec()))
             .unwrap_or_default(),
     )?;
+    writeln!(log, "{learned:.1} s to read and learn, {:.1} s to write the store", seconds - learned)?;
     Ok(())
 }
 

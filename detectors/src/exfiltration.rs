@@ -114,7 +114,7 @@ fn usual(sent: &Categories) -> Vec<String> {
             up_to += f64::from(count);
             up_to >= share * sent.total() as f64
         };
-        sent.iter().find(is_in).map(|(size, _)| 1u64.checked_shl(size as u32 - 1).unwrap_or(u64::MAX))
+        sent.iter().find(is_in).map(|(size, _)| 1u64.checked_shl((size as u32).saturating_sub(1)).unwrap_or(u64::MAX))
     };
     let half = most(0.5).map(|bytes| format!("half of the sessions: less than {}", told(bytes)));
     half.into_iter().chain(most(1.0).map(|bytes| format!("all: less than {}", told(bytes)))).collect()

@@ -75,7 +75,7 @@ pub struct AgentState {
     pub networks: Categories,
     /// Clients it acts with, by sessions.
     pub clients: Categories,
-    /// What its sessions have sent out, in sizes that double ([`crate::exfiltration`]).
+    /// What its sessions have sent out, in sizes that double.
     pub sent: Categories,
     /// What its requests lead to; `None` before it has learned from a session with one.
     pub habits: Option<Box<Habits>>,

@@ -334,6 +334,16 @@ impl Instance {
         self.get("/metrics").matches("driftline_lag_records{").count()
     }
 
+    /// How it stands, as it says itself: its partitions, what it is not ready for, and what it has committed.
+    pub fn standing(&self) -> String {
+        let metrics = self.get("/metrics");
+        let of = |line: &&str| {
+            ["driftline_lag_records{", "driftline_commit_", "driftline_restor"].iter().any(|it| line.starts_with(it))
+        };
+        let lines: Vec<&str> = metrics.lines().filter(of).filter(|line| !line.contains("_bucket")).collect();
+        format!("\n{}\n{}\n{}", self.address, self.get("/readyz"), lines.join("\n"))
+    }
+
     /// Waits until it has died at a step, as its failpoints have it.
     pub fn dies(mut self, step: Step) {
         let started = Instant::now();
@@ -360,10 +370,17 @@ impl Instance {
 }
 
 /// Waits for something about several instances.
-pub fn wait(what: &str, mut holds: impl FnMut() -> bool) {
+pub fn wait(what: &str, holds: impl FnMut() -> bool) {
+    wait_or_tell(what, holds, String::new);
+}
+
+/// The same; where it does not come about, `tell` says how things stand.
+pub fn wait_or_tell(what: &str, mut holds: impl FnMut() -> bool, tell: impl FnOnce() -> String) {
     let started = Instant::now();
     while !holds() {
-        assert!(started.elapsed() < PATIENCE, "{what} did not come about");
+        if started.elapsed() >= PATIENCE {
+            panic!("{what} did not come about: {}", tell());
+        }
         std::thread::park_timeout(Duration::from_millis(100));
     }
 }

@@ -4,7 +4,7 @@ use driftline_ingest::testing::broker;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::instance::{Instance, Stream, asked_for, wait};
+use crate::instance::{Instance, Stream, asked_for, wait, wait_or_tell};
 use crate::load::Load;
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
@@ -37,8 +37,9 @@ fn instances_that_come_and_go_lose_and_repeat_nothing() {
         }
         // Every other change comes before the one before it has been dealt with.
         if change % 2 == 0 {
-            wait("all partitions to be read by somebody", || {
-                running.iter().flatten().map(Instance::partitions).sum::<usize>() == 24
+            let all_read = || running.iter().flatten().map(Instance::partitions).sum::<usize>() == 24;
+            wait_or_tell("all partitions to be read by somebody", all_read, || {
+                running.iter().flatten().map(Instance::standing).collect()
             });
         }
     }

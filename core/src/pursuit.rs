@@ -123,9 +123,6 @@ pub struct Pursuit {
     stood: Vec<u8>,
     /// The tool of the last act, if that failed.
     failed: Option<u32>,
-    /// Whether nothing is to be learned from the act that is noted next. Never so between events, so it is not written.
-    #[serde(skip)]
-    is_distrusted: bool,
 }
 
 /// One act of a session, as it counts against its request.
@@ -196,28 +193,22 @@ impl Pursuit {
         }
     }
 
-    /// Keeps the act that is noted next from being learned. What comes after is judged by it all the same.
-    pub fn distrust(&mut self) {
-        self.is_distrusted = true;
-    }
-
     /// Notes an act after it was judged.
     pub fn note(&mut self, deed: &impl Deed) {
         let tool = tool(deed);
-        let teaches = !std::mem::take(&mut self.is_distrusted);
         if let Some(act) = self.act(deed) {
             match self.calls.iter().position(|&(known, _)| known == tool) {
                 Some(i) => self.calls[i].1 = act.times,
                 None if self.calls.len() < ACTS => self.calls.push((tool, act.times)),
                 None => {}
             }
-            if teaches && self.acts.len() < ACTS && !self.acts.contains(&act.key) {
+            if self.acts.len() < ACTS && !self.acts.contains(&act.key) {
                 self.acts.push(act.key);
             }
         }
         if !deed.changes() {
             self.use_once(read(deed));
-        } else if teaches {
+        } else {
             for (_, target) in targets(deed).take(TARGETS.saturating_sub(self.targets.len())) {
                 let origin = self.origin(target.id);
                 self.targets.push((place(deed.tool(), target), origin));
@@ -430,27 +421,6 @@ mod tests {
         );
         let used = json!({"action": {"name": "send", "access": "write"}, "resource": {"id": r#"["bob@x.example","eve@x.example"]"#}});
         assert_eq!(origin(&[used], "eve@x.example"), Origin::Used);
-    }
-
-    #[test]
-    fn what_is_distrusted_is_not_learned_and_not_forgotten() {
-        let learned = |distrusts: bool| {
-            let mut pursuit = after(&[json!({})]);
-            for (i, name) in ["wire", "pay"].into_iter().enumerate() {
-                let text = event(&json!({"action": {"name": name, "access": "write"}, "resource": {"id": name}}));
-                let event = Event::decode(text.as_bytes(), &Limits::default()).unwrap();
-                if distrusts && i == 0 {
-                    pursuit.distrust();
-                }
-                pursuit.note(&event);
-            }
-            let mut habits = Habits::default();
-            pursuit.teach(&mut habits);
-            let acts = habits.requests.list()[0].acts.len();
-            (acts, habits.targets.all().iter().sum::<u32>(), pursuit.origin("wire"), pursuit.calls.len())
-        };
-        assert_eq!(learned(false), (3, 2, Origin::Used, 3));
-        assert_eq!(learned(true), (2, 1, Origin::Used, 3));
     }
 
     #[test]

@@ -16,11 +16,6 @@ pub const TARGET: &str = "unasked_target";
 /// Honest sessions reach a surprise of x nats with a probability of about this, times e⁻ˣ: on simulated fleets without attacks
 /// (72,000 sessions) 5 at 1 in 10, 18 at 1 in 100 (7.5 nats), 9 at 1 in 1,000 (9.1) and 3 at 1 in 10,000.
 const HONEST: f64 = 15.0;
-/// An act below this p-value is not learned from, though it takes far less to be alerted on: it would become usual by being
-/// repeated. Of honest sessions on simulated fleets one in 16 has such an act.
-const STRANGE: f64 = 0.15;
-/// Before an agent has taught so many sessions, all of it is strange.
-const WARM_SESSIONS: u32 = 50;
 /// Most characters of a request, tool or target that are shown.
 const SHOWN: usize = 120;
 
@@ -43,12 +38,6 @@ pub fn p_value(surprise: f64) -> f64 {
 /// A finding where the event is stranger than the level allows, and stranger than what the session was alerted on for.
 pub fn judge(scene: &mut Scene<'_, '_>, unasked: Unasked<'_>) -> Option<Finding> {
     let p_value = p_value(unasked.act + unasked.targets);
-    if p_value < STRANGE
-        && scene.agent.sessions_learned >= WARM_SESSIONS
-        && let Some(pursuit) = &mut scene.session.pursuit
-    {
-        pursuit.distrust();
-    }
     let severity = severity(-p_value.ln(), scene.world.level(scene.agent))?;
     if !scene.session.rises_to(severity) {
         return None;

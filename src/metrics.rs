@@ -247,12 +247,7 @@ impl Metrics {
 
     /// Scored events whose act ended so.
     pub fn events(&self, outcome: Outcome) -> IntCounter {
-        let outcome = match outcome {
-            Outcome::Success => "success",
-            Outcome::Denied => "denied",
-            Outcome::Error => "error",
-        };
-        self.events.with_label_values(&[outcome])
+        self.events.with_label_values(&[outcome.name()])
     }
 
     /// Rejected records, by [`driftline_core::DecodeError::reason`].

@@ -109,7 +109,7 @@ impl Archive {
         });
         let Some(last) = own.max() else { return Ok(None) };
         let last = self.read_listing(last)?;
-        self.put_in_place(&last)?;
+        self.put_in_place(&last.files)?;
         Ok(Some(last.until))
     }
 
@@ -143,13 +143,13 @@ impl Archive {
             Err(error) => return Err(ArchiveError::io("write", &path)(error)),
         }
         sync(&folder)?;
-        self.put_in_place(listed)
+        self.put_in_place(&listed.files)
     }
 
     /// Gives files of a range their names, where they have them not.
-    pub(crate) fn put_in_place(&self, listed: &Listed) -> Result<(), ArchiveError> {
+    pub(crate) fn put_in_place(&self, files: &[ListedFile]) -> Result<(), ArchiveError> {
         let mut folders = BTreeSet::new();
-        for file in &listed.files {
+        for file in files {
             let folder = self.root.join(&file.folder);
             let (hidden, path) = (folder.join(&file.hidden), folder.join(&file.name));
             match fs::rename(&hidden, &path) {

@@ -93,10 +93,9 @@ impl Archive {
     /// [`ArchiveError`] where it is not there, or not as it was written.
     pub fn open(
         &self,
-        listed: &Listed,
         file: &ListedFile,
     ) -> Result<impl Iterator<Item = Result<Block, ArchiveError>> + use<>, ArchiveError> {
-        self.put_in_place(listed)?;
+        self.put_in_place(std::slice::from_ref(file))?;
         let path = self.root.join(&file.folder).join(&file.name);
         let opened = File::open(&path).map_err(ArchiveError::io("read", &path))?;
         let reader = reader(opened).map_err(|problem| ArchiveError::damaged(&path, problem))?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::builder::{BinaryBuilder, Int64Builder, StringBuilder, TimestampMillisecondBuilder};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
-use driftline_core::{Event, Outcome, Timestamp};
+use driftline_core::{Event, Timestamp};
 
 const ZONE: &str = "+00:00";
 /// Columns that are text; those of the same names in `driftline query`'s table of events hold the same.
@@ -61,11 +61,7 @@ impl Rows {
             Some(event.action.name.as_str()),
             event.action.server.as_deref(),
             event.resource.as_ref().map(|resource| resource.id.as_str()),
-            Some(match event.outcome {
-                Outcome::Success => "success",
-                Outcome::Denied => "denied",
-                Outcome::Error => "error",
-            }),
+            Some(event.outcome.name()),
         ];
         self.texts.iter_mut().zip(texts).for_each(|(column, text)| column.append_option(text));
         self.records.append_option(record);

@@ -33,7 +33,7 @@ fn read(archive: &Archive) -> Vec<i64> {
     let mut offsets = Vec::new();
     for listed in archive.list().unwrap() {
         for file in archive.files(&listed, None, None) {
-            for block in archive.open(&listed, file).unwrap() {
+            for block in archive.open(file).unwrap() {
                 let block = block.unwrap();
                 for archived in block.records() {
                     assert_eq!(archived.record, record(archived.offset).as_bytes());
@@ -145,8 +145,8 @@ fn what_is_no_archive_is_told() {
     let path = folder.path().join(&file.folder).join(&file.name);
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    let opened = archive.open(&listed, file).map(drop);
+    let opened = archive.open(file).map(drop);
     assert!(opened.unwrap_err().to_string().contains(&file.name));
     fs::remove_file(&path).unwrap();
-    assert!(archive.open(&listed, file).is_err());
+    assert!(archive.open(file).is_err());
 }

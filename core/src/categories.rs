@@ -71,6 +71,11 @@ impl Categories {
         new
     }
 
+    /// The same, where it is known or there is room for it; `None` where there is not: no more than `room` are kept apart.
+    pub fn learn_within(&mut self, room: usize, key: u64, times: u32) -> Option<bool> {
+        (self.distinct() < room || self.count(key) > 0).then(|| self.learn(key, times))
+    }
+
     /// Adds all counts of `other`.
     pub fn merge(&mut self, other: &Self) {
         for (key, count) in other.iter() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{IdentityDocument, Limits, Timestamp};
+use crate::{IdentityDocument, Limits, Position, Timestamp};
 
 /// One record of the control log. The log is a total order: a record's number is its offset in the control topic, or
 /// its line in a file, from 0.
@@ -115,6 +115,11 @@ impl Contained {
     /// it was not learned, or is of another topic of that name.
     pub fn spans(&self, time: Timestamp) -> bool {
         time <= self.last && self.since.is_none_or(|since| since <= time)
+    }
+
+    /// Whether an event of this time, in a record at this position, is in it.
+    pub fn has(&self, position: &Position, time: Timestamp) -> bool {
+        position.is_before(&self.positions) && self.spans(time)
     }
 }
 

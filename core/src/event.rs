@@ -79,6 +79,17 @@ pub enum Outcome {
     Error,
 }
 
+impl Outcome {
+    /// The contract's word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Denied => "denied",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// On whose behalf an agent acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -1,5 +1,6 @@
 //! Where a record was read.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -33,6 +34,14 @@ pub enum Position {
         /// The line, from 1.
         line: u64,
     },
+}
+
+impl Position {
+    /// Whether it stands before the offset that is told of its `topic/partition`; not so for what is not on Kafka.
+    pub fn is_before(&self, offsets: &BTreeMap<String, i64>) -> bool {
+        let Self::Kafka { topic, partition, offset } = self else { return false };
+        offsets.get(&format!("{topic}/{partition}")).is_some_and(|next| offset < next)
+    }
 }
 
 /// A text that names no position.

@@ -206,13 +206,13 @@ impl Pursuit {
                 self.acts.push(act.key);
             }
         }
-        if !deed.changes() {
-            self.use_once(read(deed));
-        } else {
+        if deed.changes() {
             for (_, target) in targets(deed).take(TARGETS.saturating_sub(self.targets.len())) {
                 let origin = self.origin(target.id);
                 self.targets.push((place(deed.tool(), target), origin));
             }
+        } else {
+            self.use_once(read(deed));
         }
         for touched in deed.touched().flat_map(members) {
             self.use_once(resource(touched.id));

@@ -10,8 +10,7 @@
 //! [`driftline_core::Requests::near`]); the rest are odds that were set by hand, and measured.
 
 use driftline_core::Requests;
-use driftline_core::words::hash;
-use rust_stemmers::{Algorithm, Stemmer};
+use driftline_core::words::stem;
 
 use crate::detector::{Detector, Scene};
 use crate::finding::Finding;
@@ -105,10 +104,8 @@ fn said(name: &[u32], pursuit: &Pursuit) -> f64 {
 
 /// The stems of words that mean about what a verb does.
 fn alike(verb: u32) -> impl Iterator<Item = u32> {
-    static STEMS: std::sync::LazyLock<Vec<Vec<u32>>> = std::sync::LazyLock::new(|| {
-        let stemmer = Stemmer::create(Algorithm::English);
-        ALIKE.iter().map(|words| words.iter().map(|word| hash(&stemmer.stem(word))).collect()).collect()
-    });
+    static STEMS: std::sync::LazyLock<Vec<Vec<u32>>> =
+        std::sync::LazyLock::new(|| ALIKE.iter().map(|words| words.iter().map(|word| stem(word)).collect()).collect());
     STEMS.iter().filter(move |words| words.contains(&verb)).flatten().copied()
 }
 

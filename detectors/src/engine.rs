@@ -576,9 +576,7 @@ fn raise(
 /// Adds what a session used to its agent's baseline, and what is new of it to the next epoch.
 fn learn(session: &Session, agent: &mut AgentState, world: &World, parts: &mut Parts<'_>) {
     agent.sessions_learned = agent.sessions_learned.saturating_add(1);
-    if agent.versions.distinct() < VERSIONS || agent.versions.count(session.version) > 0 {
-        agent.versions.learn(session.version, 1);
-    }
+    agent.versions.learn_within(VERSIONS, session.version, 1);
     if let Some(pursuit) = &session.pursuit {
         pursuit.teach(agent.habits.get_or_insert_default());
     }
@@ -587,11 +585,10 @@ fn learn(session: &Session, agent: &mut AgentState, world: &World, parts: &mut P
     let room = world.settings.limits.keys_per_agent;
     for (dimension, key) in session.used() {
         let Some(counts) = agent.counts_mut(dimension) else { continue };
-        if counts.count(key) == 0 && counts.distinct() >= room {
+        let Some(new) = counts.learn_within(room, key, 1) else {
             parts.counters.keys_turned_away += 1;
             continue;
-        }
-        let new = counts.learn(key, 1);
+        };
         if new && SHARED.contains(&dimension) && agent.sessions_learned > PEER {
             parts.contribution.category_learned(&agent.tenant, &agent.group, dimension, key);
         }

@@ -135,8 +135,7 @@ impl Engine {
             };
             let mut new = Vec::new();
             for (key, count) in earlier.iter() {
-                let has_room = known.count(key) > 0 || known.distinct() < room;
-                if has_room && known.learn(key, count) {
+                if known.learn_within(room, key, count) == Some(true) {
                     new.push(key);
                 }
             }
@@ -150,9 +149,7 @@ impl Engine {
             self.contribution.peer_learned(agent);
         }
         for (version, sessions) in before.versions.iter() {
-            if agent.versions.count(version) > 0 || agent.versions.distinct() < VERSIONS {
-                agent.versions.learn(version, sessions);
-            }
+            agent.versions.learn_within(VERSIONS, version, sessions);
         }
         if let Some(habits) = &before.habits {
             agent.habits.get_or_insert_default().merge(habits);

@@ -73,8 +73,6 @@ impl Flood {
 pub struct Known {
     /// The version's name in its store.
     pub version: String,
-    /// The hash of its content, in hexadecimal.
-    pub content: String,
     /// What of the stream it contains.
     pub contained: Contained,
     /// Whether the log begins with it: no engine has heard of any agent before.
@@ -135,9 +133,9 @@ impl World {
             }
             Change::Clock { clock } => self.clock = self.clock.max(*clock),
             Change::Epoch { epoch } => self.fold_epoch(epoch),
-            Change::Baseline { version, content, epoch, contained, .. } => {
-                let (version, content, contained) = (version.clone(), content.clone(), contained.clone());
-                self.baseline = Some(Arc::new(Known { version, content, contained, is_first: epoch.is_some() }));
+            Change::Baseline { version, epoch, contained, .. } => {
+                let (version, contained) = (version.clone(), contained.clone());
+                self.baseline = Some(Arc::new(Known { version, contained, is_first: epoch.is_some() }));
                 epoch.iter().for_each(|epoch| self.fold_epoch(epoch));
             }
         }

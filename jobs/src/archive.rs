@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::time::Duration;
 
-use driftline_archive::{Archive, ArchiveError, Block, Listed, ListedFile};
+use driftline_archive::{Archive, ArchiveError, Block, ListedFile};
 use driftline_core::{Position, Timestamp};
 use driftline_ingest::{PartitionBatch, Polled, Record, Records, Source, SourceError, TopicPartition};
 
@@ -17,7 +17,7 @@ type Blocks = Box<dyn Iterator<Item = Result<Block, ArchiveError>> + Send>;
 pub struct ArchiveSource {
     archive: Archive,
     /// Files that are to be read, the next one first.
-    files: VecDeque<(Listed, ListedFile)>,
+    files: VecDeque<(TopicPartition, ListedFile)>,
     under_way: Option<(TopicPartition, Blocks)>,
     /// How far each `topic/partition` is archived.
     pub ends: BTreeMap<String, i64>,
@@ -44,10 +44,10 @@ impl ArchiveSource {
             let partition = TopicPartition::new(listed.topic.as_str(), listed.partition);
             ends.insert(partition.to_string(), listed.until);
             if partitions.last() != Some(&partition) {
-                partitions.push(partition);
+                partitions.push(partition.clone());
             }
             let inside = archive.files(&listed, since.as_deref(), until.as_deref());
-            files.extend(inside.into_iter().map(|file| (listed.clone(), file.clone())));
+            files.extend(inside.into_iter().map(|file| (partition.clone(), file.clone())));
         }
         Ok(Self { archive, files, under_way: None, ends, partitions })
     }
@@ -83,9 +83,9 @@ impl Source for ArchiveSource {
                     None => self.under_way = None,
                 }
             }
-            let Some((listed, file)) = self.files.pop_front() else { return Ok(Polled::Finished) };
-            let blocks = self.archive.open(&listed, &file).map_err(other)?;
-            self.under_way = Some((TopicPartition::new(listed.topic, listed.partition), Box::new(blocks)));
+            let Some((partition, file)) = self.files.pop_front() else { return Ok(Polled::Finished) };
+            let blocks = self.archive.open(&file).map_err(other)?;
+            self.under_way = Some((partition, Box::new(blocks)));
         }
     }
 

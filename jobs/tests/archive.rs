@@ -1,25 +1,16 @@
 //! Baselines of an archive.
 #![cfg(test)]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 
 use driftline_archive::{Archive, Range};
-use driftline_baseline::{Manifest, Store};
 use driftline_core::{Event, Limits, Timestamp};
 
-fn build(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_driftline-baseline"));
-    command.arg("build").args(arguments).current_dir(folder).output().unwrap()
-}
-
-fn built(folder: &Path, store: &str, arguments: &[&str]) -> Manifest {
-    let output = build(folder, &[arguments, &["--store", store]].concat());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Store::new(folder.join(store)).find("current").unwrap()
-}
+use support::{build, built};
 
 fn record(i: i64) -> String {
     let session = i % 35;

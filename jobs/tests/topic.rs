@@ -1,26 +1,15 @@
 //! Baselines of a Kafka topic.
 #![cfg(test)]
 
-use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
+mod support;
 
-use driftline_baseline::{Manifest, Store};
+use std::fs;
+
 use driftline_ingest::kafka::{Admin, OutRecord, Producer, TopicSpec, partition_of};
 use driftline_ingest::testing::broker;
+use support::{build, built};
 
 const PARTITIONS: i32 = 4;
-
-fn build(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_driftline-baseline"));
-    command.arg("build").args(arguments).current_dir(folder).output().unwrap()
-}
-
-fn built(folder: &Path, store: &str, arguments: &[&str]) -> Manifest {
-    let output = build(folder, &[arguments, &["--store", store]].concat());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Store::new(folder.join(store)).find("current").unwrap()
-}
 
 #[test]
 fn a_topic_teaches_what_a_file_of_its_records_does() {

@@ -80,9 +80,8 @@ impl Contained {
     ///
     /// [`CommandError::Usage`] where a file begins like one of the baseline, and then is another.
     pub fn take(&mut self, file: &Arc<str>, record: &Record<'_>) -> Result<bool, CommandError> {
-        if let Some(Position::Kafka { topic, partition, offset }) = &record.origin {
-            let next = self.about.positions.get(&format!("{topic}/{partition}"));
-            return Ok(next.is_some_and(|next| offset < next));
+        if let Some(position @ Position::Kafka { .. }) = &record.origin {
+            return Ok(position.is_before(&self.about.positions));
         }
         if self.about.parts.is_empty() {
             return Ok(false);

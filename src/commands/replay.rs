@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use driftline_alerting::log::AlertLog;
-use driftline_core::{Alert, Change, Contained, ControlRecord, Event, Position, Settings, Timestamp};
+use driftline_core::{Alert, Change, ControlRecord, Event, Position, Settings, Timestamp};
 use driftline_detectors::{Conductor, Contribution, Engine, History};
 use driftline_ingest::kafka::partition_of;
 use driftline_ingest::{FileOptions, FileSource, PartitionBatch, Polled, Source, decoder};
 
 use self::given_log::GivenLog;
-use super::published::{self, Published};
+use super::published::{Contained, Published};
 use super::{CommandError, documents, scores::write_score, strictness::Strictness};
 use crate::intake::{self, Counts, Rules};
 use crate::progress::Progress;
@@ -86,7 +86,7 @@ struct Replay {
     /// With a state that is kept.
     keeper: Option<Keeper>,
     /// With a baseline to begin with, where anything is learned.
-    contained: Option<published::Contained>,
+    contained: Option<Contained>,
 }
 
 /// Where clock and epochs come from.
@@ -333,7 +333,7 @@ impl Replay {
                 let position = event.position.as_ref().and_then(|text| text.parse().ok()).unwrap_or_else(position);
                 let place = self.catch_up(&position)?;
                 let known = self.engines[place].conductor.world().baseline.as_ref();
-                if known.is_some_and(|known| is_in(&known.contained, &position, event)) {
+                if known.is_some_and(|known| known.contained.has(&position, event.time)) {
                     return Ok(());
                 }
                 place
@@ -512,13 +512,6 @@ fn begun(args: &Args, settings: &Settings, history: Option<&History>) -> Result<
         records.push(conductor.baseline(history, None));
     }
     Ok(records)
-}
-
-/// Whether a baseline contains an event, as the run has it.
-fn is_in(contained: &Contained, position: &Position, event: &Event<'_>) -> bool {
-    let Position::Kafka { topic, partition, offset } = position else { return false };
-    let next = contained.positions.get(&format!("{topic}/{partition}"));
-    next.is_some_and(|next| offset < next) && contained.spans(event.time)
 }
 
 /// What decides the outcome of a replay, beside the contents of files.

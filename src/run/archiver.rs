@@ -207,14 +207,13 @@ impl Archiving {
             let Some(open) = self.open.get(partition).filter(|open| !open.range.is_empty()) else { continue };
             let until = open.range.until();
             let next = match open.range.write(&self.archive) {
-                Ok(_) => Some(until),
+                Ok(_) => until,
                 // By another, or by a try of ours of which the outcome was not known.
-                Err(ArchiveError::Claimed { .. }) => self.resume(partition)?,
+                Err(ArchiveError::Claimed { .. }) => self.resume(partition)?.unwrap_or(until),
                 // What has been read is read again, behind what is listed.
                 Err(error @ ArchiveError::Io { .. }) => return Err(CommandError::Interrupted(error.to_string())),
                 Err(error) => return Err(CommandError::Failed(error.to_string())),
             };
-            let next = next.unwrap_or(until);
             self.open_at(partition, next);
             if next != until {
                 source.seek(&[(partition.clone(), next)])?;

@@ -228,13 +228,10 @@ impl<'w> Containing<'w> {
     /// Whether an event was learned already.
     fn has(&self, record: &Record<'_>, event: &Event<'_>) -> bool {
         let Some(contained) = self.contained else { return false };
-        let is_before = match record.origin {
-            Some(Position::Kafka { topic, partition, offset }) => {
-                contained.positions.get(&format!("{topic}/{partition}")).is_some_and(|next| offset < next)
-            }
-            _ => self.next.is_some_and(|next| record.offset < next),
-        };
-        is_before && contained.spans(event.time)
+        match &record.origin {
+            Some(position @ Position::Kafka { .. }) => contained.has(position, event.time),
+            _ => self.next.is_some_and(|next| record.offset < next) && contained.spans(event.time),
+        }
     }
 }
 

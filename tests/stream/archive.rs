@@ -38,7 +38,7 @@ fn of_archive(archive: &Archive) -> Records {
     let mut records = Records::new();
     for listed in archive.list().unwrap() {
         for file in archive.files(&listed, None, None) {
-            for block in archive.open(&listed, file).unwrap() {
+            for block in archive.open(file).unwrap() {
                 for archived in block.unwrap().records() {
                     let before = records.insert((listed.partition, archived.offset), archived.record.to_vec());
                     assert_eq!(before, None, "{}/{} twice", listed.partition, archived.offset);

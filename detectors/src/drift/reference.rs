@@ -49,6 +49,18 @@ pub enum Layer {
 impl Layer {
     /// Both of them, in the order in which what there is of each stands.
     pub const ALL: [Self; 2] = [Self::Rolling, Self::First];
+
+    /// The share of sessions that are at least as strange as a new one among them: so many `stranger` ones, so many as strange.
+    fn tail(self, stranger: u32, alike: u32, all: u32, chance: f64) -> f64 {
+        let all = f64::from(all) + 1.0;
+        match self {
+            Self::Rolling => (f64::from(stranger) + chance * f64::from(alike + 1)) / all,
+            Self::First => {
+                let as_strange = f64::from(stranger + alike) + 1.0;
+                (as_strange + OFF * as_strange.sqrt()) / all
+            }
+        }
+    }
 }
 
 /// A value, and how many sessions of each layer have it.
@@ -281,20 +293,6 @@ impl Histogram {
             entry.1 = stays.count() as u16;
         }
         self.0.retain(|entry| entry.1 > 0 || entry.2 > 0);
-    }
-}
-
-impl Layer {
-    /// The share of sessions that are at least as strange as a new one among them: so many `stranger` ones, so many as strange.
-    fn tail(self, stranger: u32, alike: u32, all: u32, chance: f64) -> f64 {
-        let all = f64::from(all) + 1.0;
-        match self {
-            Self::Rolling => (f64::from(stranger) + chance * f64::from(alike + 1)) / all,
-            Self::First => {
-                let as_strange = f64::from(stranger + alike) + 1.0;
-                (as_strange + OFF * as_strange.sqrt()) / all
-            }
-        }
     }
 }
 

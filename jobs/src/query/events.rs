@@ -9,7 +9,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit}
 use datafusion::error::Result;
 use driftline_core::baseline::Exclusion;
 use driftline_core::observation::resources;
-use driftline_core::{Event, Outcome, wire_name};
+use driftline_core::{Event, wire_name};
 
 use crate::scan;
 
@@ -82,11 +82,7 @@ impl scan::Rows for Rows {
             access.as_deref(),
             resources(event).next().map(|resource| resource.id.as_str()),
             resources(event).next().and_then(|resource| resource.kind.as_deref()),
-            Some(match event.outcome {
-                Outcome::Success => "success",
-                Outcome::Denied => "denied",
-                Outcome::Error => "error",
-            }),
+            Some(event.outcome.name()),
         ];
         self.texts.iter_mut().zip(texts).for_each(|(column, text)| column.append_option(text));
         let usage = event.usage.unwrap_or_default();

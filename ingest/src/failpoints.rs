@@ -44,6 +44,8 @@ steps! {
     CaughtUp = "caught-up",
     /// A partition is about to be read on.
     TakenOver = "taken-over",
+    /// The group asks for partitions back, and nothing was done about it.
+    Revoked = "revoked",
     /// Records were read, and nothing was made of them.
     BatchRead = "batch-read",
     /// What is to be committed was gathered.

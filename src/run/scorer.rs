@@ -211,6 +211,7 @@ impl<'s> Scorer<'s> {
                 }
                 Polled::Assigned(assignments) => self.begin_take_over(assignments)?,
                 Polled::Revoked(partitions) => {
+                    reach(Step::Revoked);
                     self.commit_within(GIVING_UP)?;
                     self.give_up(&partitions)?;
                 }

@@ -1,5 +1,6 @@
 //! Topics: what there is, what is to be, and how it is set.
 
+use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, Top
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::groups::GroupMemberInfo;
 #[cfg(feature = "testing")]
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -143,6 +145,23 @@ impl Admin {
         let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
         let deleted = wait(self.client.delete_records(&before, &options)).map_err(failed)?;
         deleted.elements().iter().try_for_each(|element| element.error()).map_err(failed)
+    }
+
+    /// What each member of a group was given, as clients write it, by the name that the broker has for the member. `None` where
+    /// a rebalance is under way, and for groups of the new protocol, which see to it themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError`] where the broker refuses or does not answer within half a minute.
+    pub(super) fn members(&self, group: &str) -> Result<Option<BTreeMap<String, Vec<u8>>>, KafkaError> {
+        let list = self.client.inner().fetch_group_list(Some(group), TIMEOUT);
+        let list =
+            list.map_err(|error| KafkaError::from_client(format!("asking for the members of {group}"), error))?;
+        let settled = list.groups().iter().find(|found| found.name() == group && found.state() == "Stable");
+        let share = |member: &GroupMemberInfo| {
+            (member.id().to_owned(), member.assignment().map(<[u8]>::to_vec).unwrap_or_default())
+        };
+        Ok(settled.map(|group| group.members().iter().map(share).collect()))
     }
 
     /// Where a group stands, in each partition that it has committed a position of: the offset of the next record.

@@ -12,6 +12,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::error::Failure;
 use super::native::{Client, Consumed, GroupMetadata, Membership, Note, Taker};
 use super::standing::{Inquiry, Standing};
+use super::unassigned::Lookout;
 use super::{ClientSettings, KafkaError};
 use crate::source::{LogEnd, Polled, Source, SourceError, TopicPartition};
 
@@ -36,7 +37,7 @@ const DEFAULTS: &[(&str, &str)] = &[
 ];
 
 /// Defaults of the classic group protocol; the new one (`group.protocol=consumer`) knows none of them.
-const CLASSIC: &[(&str, &str)] = &[
+pub(super) const CLASSIC: &[(&str, &str)] = &[
     // Only partitions that move stop, and the others go on.
     ("partition.assignment.strategy", "cooperative-sticky"),
     // After so long without a heartbeat, a member's partitions go to the others.
@@ -73,6 +74,8 @@ pub struct KafkaSource {
     taker: Taker,
     internal: Vec<Arc<str>>,
     standing: Standing,
+    /// For members of a name that outlives them.
+    _lookout: Option<Lookout>,
     /// Where the group stands in partitions that it has given to this member.
     inquiries: Vec<Inquiry>,
     /// Handed out as assigned, and not started yet.
@@ -95,7 +98,8 @@ impl KafkaSource {
     /// [`KafkaError`] for settings that librdkafka does not take. That brokers cannot be reached shows in the log, and
     /// passes.
     pub fn open(settings: &ClientSettings, group: &GroupSettings) -> Result<Self, KafkaError> {
-        let classic = if settings.get("group.protocol") == Some("consumer") { &[] } else { CLASSIC };
+        let is_classic = settings.get("group.protocol") != Some("consumer");
+        let classic = if is_classic { CLASSIC } else { &[] };
         let mut fixed = vec![
             ("group.id", group.group.as_str()),
             ("enable.auto.commit", "false"),
@@ -109,8 +113,13 @@ impl KafkaSource {
         client
             .subscribe(&topics)
             .map_err(|failure| KafkaError::broker(format!("subscribing to {}", topics.join(", ")), failure))?;
+        let lookout = group.instance.as_ref().filter(|_| is_classic && !internal.is_empty());
+        let lookout = lookout.map(|_| Lookout::begin(settings, group)).transpose().map_err(|error| {
+            KafkaError::broker("starting a thread", Failure::with_message(Code::Fail, error.to_string()))
+        })?;
         Ok(Self {
             taker: Taker::new(client.clone(), BATCH, &internal),
+            _lookout: lookout,
             internal: internal.into_iter().map(Arc::from).collect(),
             standing: Standing::new(client.clone(), group, settings)?,
             client,

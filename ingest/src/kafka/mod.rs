@@ -10,6 +10,7 @@ mod reader;
 mod record;
 mod settings;
 mod standing;
+mod unassigned;
 mod writer;
 
 pub use admin::{Admin, TopicSpec};

@@ -81,6 +81,33 @@ fn what_was_learned_from_history_is_not_new() {
 }
 
 #[test]
+fn what_is_raised_on_honest_sessions_is_held_against_the_budget() {
+    let folder = fleet();
+    let summary = |more: &[&str]| -> Value {
+        let output = evaluate(folder.path(), more);
+        assert!(output.status.success(), "{}", said(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let a_day =
+        |summary: &Value| summary["false_alerts_of_learned"].as_f64().unwrap() / summary["days"].as_f64().unwrap();
+    let kept = summary(&["--alert-budget", "5/day"]);
+    assert_eq!(kept["alert_budget"], 5.0);
+    assert!(a_day(&kept) <= 5.0, "{kept}");
+    let loose = summary(&["--level", "1"]);
+    assert_eq!(loose["alert_budget"], Value::Null);
+    assert!(a_day(&loose) > 5.0, "the figure can say no: {loose}");
+
+    let honesty = loose["honesty"].as_array().unwrap();
+    let by_detector: u64 = honesty.iter().map(|row| row["false_alerts"].as_u64().unwrap()).sum();
+    assert_eq!(Some(by_detector), loose["false_alerts"].as_u64(), "each is one detector's");
+    for row in honesty {
+        let [five, one] = [0, 1].map(|i| row["at_or_below"][i].as_f64().unwrap());
+        assert!(one <= five && five <= 1.0, "{row}");
+    }
+    assert!(honesty.iter().any(|row| row["at_or_below"][0].as_f64().unwrap() > 0.0), "{honesty:?}");
+}
+
+#[test]
 fn what_an_agent_calls_itself_is_text_on_the_page() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, lines: &[&str]| std::fs::write(folder.path().join(name), lines.join("\n")).unwrap();

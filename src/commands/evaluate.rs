@@ -116,7 +116,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
     }
     let events = judge.events;
     let (judged, days) = judge.finish();
-    let Some(summary) = summarize(&judged, labels.iter().count(), events, days) else {
+    let Some(summary) = summarize(&judged, labels.iter().count(), events, days, settings.alert_budget) else {
         return Err(CommandError::Usage(format!(
             "{}: no events of attacks, or none of honest sessions, are in {}: a session is known by `session.id`",
             args.labels.display(),

@@ -10,6 +10,8 @@ use driftline_evaluate::{Labelled, Labels, Side};
 const QUOTED: usize = 200;
 /// P-values below this one count as it: a deterministic finding's is 0.
 const LEAST_P: f64 = 1e-12;
+/// At which p-values it is looked how often they come.
+pub const LEVELS: [f64; 2] = [0.05, 0.01];
 
 /// Scores events, and keeps what came of the sessions that are asked about.
 pub struct Judge<'l> {
@@ -34,15 +36,30 @@ pub struct Judged<'l> {
     pub alone: [f64; DETECTORS.len()],
     /// All without one of them.
     pub without: [f64; DETECTORS.len()],
+    /// Events scored.
+    pub events: u64,
+    /// Of these, those that each detector gave a p-value at or below each of [`LEVELS`].
+    pub at_or_below: [[u64; LEVELS.len()]; DETECTORS.len()],
     /// The event that scored highest.
     pub strangest: Strangest,
-    /// Titles of its alerts.
-    pub alerts: Vec<String>,
+    /// Its alerts.
+    pub alerts: Vec<Raised>,
     /// Events from the first malicious one to the first alert at or after it, which may be the same: 1.
     pub caught_after: Option<u64>,
     malicious: BTreeSet<&'l str>,
     /// Events since the first malicious one, with it.
     since: u64,
+}
+
+/// What is told of an alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Raised {
+    /// What it says.
+    pub title: String,
+    /// The detector that it names.
+    pub detector: String,
+    /// Whether it is one of learned behaviour: its finding has a p-value.
+    pub is_learned: bool,
 }
 
 /// What is told of an event to explain a session's score.
@@ -104,6 +121,8 @@ impl<'l> Judged<'l> {
             score: f64::NEG_INFINITY,
             alone: [0.0; DETECTORS.len()],
             without: [0.0; DETECTORS.len()],
+            events: 0,
+            at_or_below: [[0; LEVELS.len()]; DETECTORS.len()],
             strangest: Strangest::default(),
             alerts: Vec::new(),
             caught_after: None,
@@ -115,6 +134,10 @@ impl<'l> Judged<'l> {
     fn note(&mut self, event: &Event<'_>, scored: &Scored) {
         let scores = scored.p.map(|p| if p < 1.0 { -p.max(LEAST_P).log10() } else { 0.0 });
         let all: f64 = scores.iter().sum();
+        self.events += 1;
+        for (counts, p) in self.at_or_below.iter_mut().zip(scored.p) {
+            counts.iter_mut().zip(LEVELS).for_each(|(count, level)| *count += u64::from(p <= level));
+        }
         for (detector, score) in scores.iter().enumerate() {
             self.alone[detector] = self.alone[detector].max(*score);
             self.without[detector] = self.without[detector].max(all - score);
@@ -129,7 +152,11 @@ impl<'l> Judged<'l> {
     }
 
     fn alert(&mut self, alert: &Alert) {
-        self.alerts.push(alert.title.clone());
+        self.alerts.push(Raised {
+            title: alert.title.clone(),
+            detector: alert.detector.clone(),
+            is_learned: alert.p_value.is_some(),
+        });
         if self.label.side == Side::Attack && self.since > 0 {
             self.caught_after.get_or_insert(self.since);
         }

@@ -71,7 +71,7 @@ fn sessions(sessions: &[&Judged<'_>]) -> Markup {
                     td { (session.label.task) }
                     td { (session.strangest.action) " " (session.strangest.resource) }
                     td { (session.strangest.intent) }
-                    td { @for alert in session.alerts.iter().take(2) { div { (alert) } } }
+                    td { @for alert in session.alerts.iter().take(2) { div { (alert.title) } } }
                 }
             }
         }

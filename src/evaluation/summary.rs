@@ -6,7 +6,7 @@ use driftline_detectors::DETECTORS;
 use driftline_evaluate::{FALSE_ALARM_RATES, Figures, Interval, Roc, Sample, Side, bootstrap};
 use serde::Serialize;
 
-use super::Judged;
+use super::judged::{Judged, LEVELS, Raised};
 
 /// Draws of tasks for intervals, and their seed.
 const DRAWS: usize = 400;
@@ -43,8 +43,14 @@ pub struct Summary {
     pub without: Vec<Row>,
     /// What the alerts came to, by what was staged.
     pub by_kind: Vec<Kind>,
+    /// How each detector's p-values lie in honest sessions, and what it has raised there.
+    pub honesty: Vec<Honesty>,
     /// Alerts on honest sessions.
     pub false_alerts: usize,
+    /// Of these, those that the budget is about: findings that need no probability are not counted.
+    pub false_alerts_of_learned: usize,
+    /// How many of these a day are acceptable; `None` where there is no budget.
+    pub alert_budget: Option<f64>,
     /// Honest sessions with any.
     pub false_sessions: usize,
     /// Events from the first malicious one to the alert: in half of the attacks that were alerted on, and in nine of ten.
@@ -64,6 +70,18 @@ pub struct Row {
     pub figures: Figures,
 }
 
+/// What a detector says where nothing is wrong.
+#[derive(Debug, Serialize)]
+pub struct Honesty {
+    /// Its name.
+    pub name: &'static str,
+    /// The share of the events of honest sessions that it gave a p-value at or below each of [`LEVELS`]: no more than the level
+    /// itself, where p-values are what they are called.
+    pub at_or_below: [f64; LEVELS.len()],
+    /// Alerts on honest sessions.
+    pub false_alerts: usize,
+}
+
 /// Attacks of one kind.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Kind {
@@ -78,7 +96,13 @@ pub struct Kind {
 }
 
 /// Makes the figures; `None` where not both sides have sessions with events.
-pub fn summarize(judged: &[Judged<'_>], labels: usize, events: u64, days: f64) -> Option<Summary> {
+pub fn summarize(
+    judged: &[Judged<'_>],
+    labels: usize,
+    events: u64,
+    days: f64,
+    alert_budget: Option<f64>,
+) -> Option<Summary> {
     let sample = |score: &dyn Fn(&Judged<'_>) -> f64| {
         let mut sample = Sample::default();
         judged.iter().for_each(|session| sample.add(&session.label.task, session.label.side, score(session)));
@@ -90,7 +114,7 @@ pub fn summarize(judged: &[Judged<'_>], labels: usize, events: u64, days: f64) -
     let roc = together.roc();
     let names = DETECTORS.iter().map(|detector| detector.name()).enumerate();
     let of = |side| judged.iter().filter(move |session| session.label.side == side);
-    let false_alerts: Vec<usize> = of(Side::Honest).map(|session| session.alerts.len()).collect();
+    let false_alerts: Vec<&Raised> = of(Side::Honest).flat_map(|session| &session.alerts).collect();
     Some(Summary {
         schema: "driftline.evaluation/1",
         attacks: of(Side::Attack).count(),
@@ -105,11 +129,28 @@ pub fn summarize(judged: &[Judged<'_>], labels: usize, events: u64, days: f64) -
         alone: names.clone().filter_map(|(i, name)| row(name, &|session| session.alone[i])).collect(),
         without: names.filter_map(|(i, name)| row(name, &|session| session.without[i])).collect(),
         by_kind: by_kind(judged, roc.level_at(FALSE_ALARM_RATES[1])),
-        false_alerts: false_alerts.iter().sum(),
-        false_sessions: false_alerts.iter().filter(|alerts| **alerts > 0).count(),
+        honesty: honesty(judged),
+        false_alerts: false_alerts.len(),
+        false_alerts_of_learned: false_alerts.iter().filter(|alert| alert.is_learned).count(),
+        alert_budget,
+        false_sessions: of(Side::Honest).filter(|session| !session.alerts.is_empty()).count(),
         delay: delay(judged),
         roc,
     })
+}
+
+fn honesty(judged: &[Judged<'_>]) -> Vec<Honesty> {
+    let honest: Vec<&Judged<'_>> = judged.iter().filter(|session| session.label.side == Side::Honest).collect();
+    let events: u64 = honest.iter().map(|session| session.events).sum();
+    let share = |count: u64| count as f64 / events.max(1) as f64;
+    let of = |(i, name): (usize, &'static str)| Honesty {
+        name,
+        at_or_below: std::array::from_fn(|level| {
+            share(honest.iter().map(|session| session.at_or_below[i][level]).sum())
+        }),
+        false_alerts: honest.iter().flat_map(|session| &session.alerts).filter(|alert| alert.detector == name).count(),
+    };
+    DETECTORS.iter().map(|detector| detector.name()).enumerate().map(of).collect()
 }
 
 fn by_kind(judged: &[Judged<'_>], level: f64) -> Vec<Kind> {

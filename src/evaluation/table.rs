@@ -21,7 +21,12 @@ pub fn table(summary: &Summary) -> String {
     // Memory takes whatever is written to it.
     let _ = writeln!(text, "{}", detectors(summary));
     let _ = writeln!(text, "in brackets: 90 of 100 draws of tasks\n");
-    let _ = writeln!(text, "{}", kinds(summary));
+    let _ = writeln!(text, "{}\n", kinds(summary));
+    let _ = writeln!(text, "{}", honesty(summary));
+    let _ = writeln!(
+        text,
+        "a session counts with the least p-value of its events; no more of them than the level are below it\n"
+    );
     if let Some((half, most)) = summary.delay {
         let _ = writeln!(
             text,
@@ -37,6 +42,14 @@ pub fn table(summary: &Summary) -> String {
         true => writeln!(text, ", {:.2} a day", summary.false_alerts as f64 / summary.days),
         false => writeln!(text),
     };
+    if let Some(budget) = summary.alert_budget.filter(|_| summary.days > 0.0) {
+        let rate = summary.false_alerts_of_learned as f64 / summary.days;
+        let kept = if rate <= budget { "kept" } else { "exceeded" };
+        let _ = writeln!(
+            text,
+            "of learned behaviour: {rate:.2} a day, of {budget:.2} a day acceptable: the budget is {kept}"
+        );
+    }
     if summary.without_events > 0 {
         let _ = writeln!(text, "{} sessions have a label and no event", summary.without_events);
     }
@@ -75,6 +88,15 @@ fn detectors(summary: &Summary) -> Table {
     for (alone, without) in summary.alone.iter().zip(&summary.without) {
         let others = [format!("{:.3}", without.figures.auroc), format!("{:.1} %", 100.0 * without.figures.caught[0])];
         table.add_row(row(alone, None).into_iter().chain(others));
+    }
+    align(table)
+}
+
+fn honesty(summary: &Summary) -> Table {
+    let mut table = plain(&["in honest sessions", "events with p ≤ 5 %", "with p ≤ 1 %", "false alerts"]);
+    for row in &summary.honesty {
+        let share = |i: usize| format!("{:.2} %", 100.0 * row.at_or_below[i]);
+        table.add_row([row.name.to_owned(), share(0), share(1), row.false_alerts.to_string()]);
     }
     align(table)
 }

@@ -40,7 +40,7 @@ impl Archiver {
     ///
     /// [`CommandError`] where the archive is none, or there is no thread to be had.
     pub fn start(service: &Service) -> Result<Option<Self>, CommandError> {
-        let Service { config, kafka, instance, .. } = service;
+        let Service { config, kafka, .. } = service;
         let (Some(settings), SourceConfig::Kafka(source), Some(client)) = (&config.archive, &config.source, kafka)
         else {
             return Ok(None);
@@ -53,7 +53,8 @@ impl Archiver {
             client: client.clone(),
             group: GroupSettings {
                 group: format!("{}.archive", source.group),
-                instance: Some(instance.id.clone()),
+                // Nothing is read back for it, so it may come back under another name.
+                instance: None,
                 writer: String::new(),
                 topics: vec![source.topic.clone()],
                 internal: Vec::new(),

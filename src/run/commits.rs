@@ -7,13 +7,13 @@ use driftline_ingest::kafka::Membership;
 
 use super::Work;
 
-/// Positions move this often, as long as commits take under a tenth of the time.
+/// Positions move this often, as long as commits take under a twentieth of the time.
 const INTERVAL: Duration = Duration::from_secs(2);
 /// An alert brings the next commit forward to this, under the same condition.
 const ALERT_INTERVAL: Duration = Duration::from_millis(100);
 /// What commits may take of the time, as one part in so many: where there is much to catch up with each one carries the state
 /// of nearly all agents, however soon it comes after the last.
-const SHARE: u32 = 10;
+const SHARE: u32 = 20;
 /// Positions move at least this often.
 const LONGEST: Duration = Duration::from_secs(10);
 

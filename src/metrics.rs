@@ -12,6 +12,7 @@
 //! assert!(metrics.render().contains("driftline_dead_letters_total{reason=\"not_json\"} 1"));
 //! ```
 
+mod agent_series;
 mod p_values;
 mod register;
 mod top_agents;

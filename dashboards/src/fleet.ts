@@ -1,6 +1,6 @@
 // What needs a look now: the riskiest agents, and what was raised.
 
-import { UID, agents, alertsOf, bars, board, bySeverity, figure, leadingToAgent, lines } from './parts.js';
+import { LEARNED, UID, agents, alertsOf, bars, board, bySeverity, figure, leadingToAgent, lines } from './parts.js';
 
 const RISK = 'max by (tenant, agent) (driftline_agent_risk)';
 
@@ -8,10 +8,12 @@ export const fleet = board(
   UID.fleet,
   'Fleet',
   'What needs a look now: the riskiest agents, and what was raised. An agent leads to its own dashboard.',
-  alertsOf(
-    'High and critical alerts',
-    'sum by (severity, detector) (increase(driftline_alerts_total{severity=~"high|critical"}[1m])) > 0',
-  ),
+  [
+    alertsOf(
+      'High and critical alerts',
+      'sum by (severity, detector) (increase(driftline_alerts_total{severity=~"high|critical"}[1m])) > 0',
+    ),
+  ],
   [],
   [
     [
@@ -103,6 +105,30 @@ export const fleet = board(
       ),
       lines(
         {
+          title: 'Drift by dimension',
+          description:
+            'How far the evidence has come, at the agent that has come furthest, that it does the same tasks in another way; at 100 % there is an alert. One dimension that stays high: look for what was changed for many, such as a model or a tool. `other` are the agents without a series of their own.',
+          unit: 'percentunit',
+          bounds: { warn: 0.5, alarm: 0.9 },
+        },
+        { expr: 'max by (dimension) (driftline_agent_drift{agent!="other"})', legend: '{{dimension}}' },
+        { expr: 'max(driftline_agent_drift{agent="other"})', legend: 'other' },
+      ),
+      lines(
+        {
+          title: 'Budget used',
+          description:
+            'Alerts of learned behaviour in the last day, of those that may be false in a day (`detection.alert_budget`). Up to 100 % they may all be; far above it, something goes on, or the fleet has changed as a whole: see Detection quality.',
+          unit: 'percentunit',
+          bounds: { warn: 1, alarm: 5 },
+        },
+        {
+          expr: `${LEARNED} / (max(driftline_alert_budget_per_day) > 0)`,
+          legend: 'used',
+        },
+      ),
+      lines(
+        {
           title: 'Busiest of the riskiest',
           description:
             'Events a second. An agent whose line leaves its own past behind does more than it did, or less: compare on its dashboard.',
@@ -136,7 +162,7 @@ export const fleet = board(
         {
           title: 'Alerts by detector',
           description:
-            '`escalation`: refusals got round, grants. `identity`: acts outside the document. `novelty`: other tools and data than usual. `rate`: more or less than usual. `inventory`: what concerns many agents, such as those without a document. Ask the agent’s owner about `novelty` and `rate`, the permission’s owner about the others.',
+            '`escalation`: refusals got round, grants. `identity`: acts outside the document. `novelty`: other tools and data than usual. `rate`: more or less than usual. `drift`: the same tasks in another way than before. `inventory`: what concerns many agents, such as those without a document. Ask the agent’s owner about `novelty` and `rate`, the permission’s owner about the others.',
         },
         { expr: 'sum by (detector) (increase(driftline_alerts_total[$__rate_interval]))', legend: '{{detector}}' },
       ),

@@ -20,7 +20,7 @@ export const pipeline = board(
   UID.pipeline,
   'Pipeline',
   'Whether Driftline itself is well: what comes in, what waits, what is committed, and what goes out.',
-  alertsOf('Driftline’s own alerts', 'ALERTS{alertname=~"Driftline.*", alertstate="firing"}'),
+  [alertsOf('Driftline’s own alerts', 'ALERTS{alertname=~"Driftline.*", alertstate="firing"}')],
   [],
   [
     [

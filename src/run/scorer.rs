@@ -551,6 +551,7 @@ impl<'s> Scorer<'s> {
         metrics.agents_warming_up.set(i64::try_from(warming_up).unwrap_or(i64::MAX));
         let world = self.conductor.world();
         metrics.alert_level.set(world.budget.least_level(&world.settings));
+        metrics.set_baseline(world.baseline.as_ref().map(|known| known.version.as_str()));
         metrics.alert_budget.set(world.settings.alert_budget.unwrap_or(0.0));
         metrics.agents_in_memory.set(i64::try_from(self.resident()).unwrap_or(i64::MAX));
         let held: usize = self.owners.values().map(|owner| owner.engine.len()).sum();

@@ -107,9 +107,9 @@ export const fleet = board(
         {
           title: 'Drift by dimension',
           description:
-            'How far the evidence has come, at the agent that has come furthest, that it does the same tasks in another way; at 100 % there is an alert. One dimension that stays high: look for what was changed for many, such as a model or a tool. `other` are the agents without a series of their own.',
+            'How far the evidence has come, at the agent that has come furthest, that it does the same tasks in another way; at 100 % there is an alert. Of many agents one is always some way there; one dimension that rises above its usual: look for what was changed for many, such as a model or a tool. `other` are the agents without a series of their own.',
           unit: 'percentunit',
-          bounds: { warn: 0.5, alarm: 0.9 },
+          bounds: { warn: 0.8, alarm: 0.95 },
         },
         { expr: 'max by (dimension) (driftline_agent_drift{agent!="other"})', legend: '{{dimension}}' },
         { expr: 'max(driftline_agent_drift{agent="other"})', legend: 'other' },

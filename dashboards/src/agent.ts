@@ -1,14 +1,10 @@
 // One agent: how it stands, what it does against what it usually does, and how to come to the evidence.
 
-import { UID, alertsOf, bars, board, choice, figure, lines, marksAt, note, times } from './parts.js';
+import { UID, alertsOf, bars, board, choice, figure, lines, marksAt, note, raisedOf, times } from './parts.js';
 
 const THIS = 'tenant=~"$tenant", agent="$agent"';
 
-/** Alerts in a stretch of time. That of an agent's first alerts is the first that is known of it: they count from nothing. */
-const raised = (span: string) => {
-  const alerts = `driftline_agent_alerts_total{${THIS}}`;
-  return `sum by (agent) ((${alerts} unless ${alerts} offset ${span}) or increase(${alerts}[${span}]))`;
-};
+const raised = (span: string) => raisedOf(span, 'agent', THIS);
 
 const EVIDENCE = `Alerts with their evidence, steps and recommendation stand in the alert log. Of this agent:
 
@@ -75,7 +71,7 @@ export const agent = board(
           width: 6,
         },
         {
-          expr: `sum(increase(driftline_agent_alerts_total{${THIS}}[$__range])) / (sum(increase(driftline_agent_alerts_total[$__range])) > 0)`,
+          expr: `sum(${raised('$__range')}) / (sum(${raisedOf('$__range', 'agent')}) > 0)`,
         },
       ),
       lines(

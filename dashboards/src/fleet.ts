@@ -1,6 +1,6 @@
 // What needs a look now: the riskiest agents, and what was raised.
 
-import { LEARNED, UID, agents, alertsOf, bars, board, bySeverity, figure, leadingToAgent, lines } from './parts.js';
+import { LEARNED, UID, agents, alertsOf, bars, board, bySeverity, figure, leadingToAgent, lines, raisedOf } from './parts.js';
 
 const RISK = 'max by (tenant, agent) (driftline_agent_risk)';
 
@@ -87,7 +87,7 @@ export const fleet = board(
         },
         {
           risk: RISK,
-          alerts: 'sum by (tenant, agent) (increase(driftline_agent_alerts_total[$__range]))',
+          alerts: raisedOf('$__range', 'tenant, agent'),
           events: 'sum by (tenant, agent) (increase(driftline_agent_events_total[$__range]))',
         },
       ),
@@ -118,14 +118,10 @@ export const fleet = board(
         {
           title: 'Budget used',
           description:
-            'Alerts of learned behaviour in the last day, of those that may be false in a day (`detection.alert_budget`). Up to 100 % they may all be; far above it, something goes on, or the fleet has changed as a whole: see Detection quality.',
-          unit: 'percentunit',
-          bounds: { warn: 1, alarm: 5 },
+            'Alerts of learned behaviour in the last day, and how many may be false in a day (`detection.alert_budget`; 0 where a fixed level decides). Up to the budget they may all be; far above it something goes on, or the fleet has changed as a whole: see Detection quality.',
         },
-        {
-          expr: `${LEARNED} / (max(driftline_alert_budget_per_day) > 0)`,
-          legend: 'used',
-        },
+        { expr: LEARNED, legend: 'alerts in a day' },
+        { expr: 'max(driftline_alert_budget_per_day)', legend: 'budget' },
       ),
       lines(
         {

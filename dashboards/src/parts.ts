@@ -25,9 +25,18 @@ export const UID = {
  */
 const toAgent = (agent: string) => `/d/${UID.agent}?var-datasource=\${datasource}&var-agent=${agent}&\${__url_time_range}`;
 
-/** Alerts of the last day that the alert budget allows for: those of detectors that learn. */
+/** Alerts of the last day that count against the alert budget: those of detectors that learn. */
 export const LEARNED =
   'sum(increase(driftline_alerts_total{detector=~"novelty|network|context|target|exfiltration|rate|drift"}[1d]))';
+
+/**
+ * Alerts by agent in a stretch of time. Where an agent has come among the riskiest in it, its series begins with the alerts that
+ * brought it there, and `increase` alone would leave these out.
+ */
+export function raisedOf(span: string, by: string, narrowed = ''): string {
+  const alerts = `driftline_agent_alerts_total{${narrowed}}`;
+  return `sum by (${by}) ((${alerts} unless ${alerts} offset ${span}) or increase(${alerts}[${span}]))`;
+}
 
 /** Colours of severities, and of what is good and bad. */
 export const COLOR = {

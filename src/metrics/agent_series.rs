@@ -27,10 +27,17 @@ pub struct Story {
     /// Severity and time of the last alert, by detector and kind.
     alerts: BTreeMap<(String, String), (Severity, Timestamp)>,
     /// Tools whose use has moved, the most first.
-    pub tools: Vec<(String, f64)>,
+    tools: Vec<(String, f64)>,
 }
 
 impl Story {
+    /// Takes note of the tools that moved. A drift alert begins the evidence anew: what led to it is told until there is other.
+    pub fn set_tools(&mut self, tools: Vec<(String, f64)>) {
+        if !tools.is_empty() || self.changes.iter().all(Option::is_none) {
+            self.tools = tools;
+        }
+    }
+
     /// Takes note of an alert.
     pub fn add(&mut self, alert: &Alert) {
         self.risk = alert.risk;
@@ -92,7 +99,8 @@ impl AgentSeries {
             tools: r.levels(
                 "agent_tool_change_ratio",
                 "Share of the agent's sessions that called a tool since the bets on drift began to pay, less the share that \
-                 is usual in the same tasks, -1 to 1; of the five tools that moved most.",
+                 is usual in the same tasks, -1 to 1; of the five tools that moved most. What led to a drift alert stays until \
+                 there is other evidence.",
                 &["tenant", "agent", "tool"],
             ),
         }

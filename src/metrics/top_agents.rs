@@ -16,6 +16,10 @@ type Agent = (String, String);
 /// The labels of the series that stands for all agents without one: tenant and agent. No agent may bear them.
 pub const OTHER: [&str; 2] = ["*", "other"];
 
+/// How far an agent without series has drifted in its tools where it is remembered which of them: an alert begins the evidence
+/// anew, and may be what gives the agent its series.
+const FAR: f64 = 0.25;
+
 /// What became of an agent in a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Standing {
@@ -93,19 +97,21 @@ impl TopAgents {
     }
 
     /// Takes note of what became of an agent in a batch, and how far it has drifted, in the order of [`Aspect::ALL`]. `tools`
-    /// says which tools' use has moved, and by how much; it is asked of those only that have a series.
+    /// says which tools' use has moved, and by how much; it is asked of those only that have a series, or have drifted so far that
+    /// they may soon get one.
     pub fn record(
         &mut self,
         tenant: &str,
         agent: &str,
         standing: Standing,
         drift: [f64; 6],
-        tools: impl FnOnce() -> Vec<(String, f64)>,
+        tools: impl Fn() -> Vec<(String, f64)>,
     ) {
         let key = named(tenant, agent);
         let labels = match self.members.get_mut(&key) {
             Some(Member { story, .. }) => {
-                (story.risk, story.drift, story.tools) = (standing.risk, drift, tools());
+                (story.risk, story.drift) = (standing.risk, drift);
+                story.set_tools(tools());
                 [key.0.as_str(), key.1.as_str()]
             }
             None => OTHER,
@@ -115,6 +121,9 @@ impl TopAgents {
             self.others.note(drift);
             if let Some(candidate) = self.candidate(key) {
                 (candidate.story.risk, candidate.story.drift) = (standing.risk, drift);
+                if drift[Aspect::Tools as usize] >= FAR {
+                    candidate.story.set_tools(tools());
+                }
                 self.drop_least_candidate();
             }
         }
@@ -377,6 +386,24 @@ mod tests {
         top.refresh(start + TopAgents::HOLD, 3);
         top.refresh(start + 2 * TopAgents::HOLD, 3);
         assert!(metrics.render().contains(&others("0")), "it is not told for ever");
+    }
+
+    #[test]
+    fn the_tools_that_led_to_a_drift_alert_are_still_told_after_it() {
+        let metrics = Metrics::new(1);
+        let mut top = metrics.top_agents();
+        let moved = || vec![("send_email".to_owned(), 0.5)];
+        top.record("", "b", risk(20.0), NONE, no_tools);
+        top.refresh(Instant::now(), 1);
+        top.record("", "a", risk(0.0), [0.5, 0.0, 0.0, 0.0, 0.0, 0.0], moved);
+        let drift = r#","drift":{"dimension":"tools","since":"2023-07-22T04:26:40Z","from":"a","to":"b"}"#;
+        top.record_alert(&alert("a", 50.0, "medium", drift));
+        top.refresh(Instant::now(), 2);
+        top.record("", "a", risk(50.0), NONE, no_tools);
+        top.refresh(Instant::now(), 2);
+        let told = "driftline_agent_tool_change_ratio{agent=\"a\",tenant=\"\",tool=\"send_email\"} 0.5\n";
+        let text = metrics.render();
+        assert!(text.contains(told), "{text}");
     }
 
     #[test]

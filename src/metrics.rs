@@ -12,6 +12,7 @@
 //! assert!(metrics.render().contains("driftline_dead_letters_total{reason=\"not_json\"} 1"));
 //! ```
 
+mod agent_series;
 mod p_values;
 mod register;
 mod top_agents;
@@ -105,6 +106,7 @@ pub struct Metrics {
     findings: IntCounterVec,
     alerts: IntCounterVec,
     control_records: IntCounterVec,
+    baseline: IntGaugeVec,
     lag: IntGaugeVec,
     p_values: PValues,
     sink_alerts: IntCounterVec,
@@ -207,6 +209,11 @@ impl Metrics {
                 &["detector", "severity"],
             ),
             control_records: r.counters("control_records_total", "Control records that were applied.", &["kind"]),
+            baseline: r.gauges(
+                "baseline_info",
+                "Always 1; the label is the version of the published baseline that agents are known from, `none` without one.",
+                &["version"],
+            ),
             lag: r.gauges(
                 "lag_records",
                 "Records between the position and the end of the partition.",
@@ -286,6 +293,12 @@ impl Metrics {
         self.stalled.with_label_values(&[what])
     }
 
+    /// Says which published baseline agents are known from.
+    pub fn set_baseline(&self, version: Option<&str>) {
+        self.baseline.reset();
+        self.baseline.with_label_values(&[version.unwrap_or("none")]).set(1);
+    }
+
     /// Says how many records of a partition wait to be read.
     pub fn set_lag(&self, topic: &str, partition: i32, records: i64) {
         self.lag.with_label_values(&[topic, &partition.to_string()]).set(records);
@@ -356,6 +369,15 @@ mod tests {
             metrics.set_sink_total("slack", "delivered", total);
         }
         assert!(metrics.render().contains("driftline_sink_alerts_total{outcome=\"delivered\",sink=\"slack\"} 5\n"));
+    }
+
+    #[test]
+    fn there_is_one_baseline_at_a_time() {
+        let metrics = Metrics::new(0);
+        metrics.set_baseline(None);
+        metrics.set_baseline(Some("v-2"));
+        let text = metrics.render();
+        assert!(text.contains("driftline_baseline_info{version=\"v-2\"} 1\n") && !text.contains("\"none\""), "{text}");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::process::{Command, Stdio};
 
 use driftline::metrics::Metrics;
+use driftline_detectors::DETECTORS;
 use serde_json::Value;
 
 use dashboards::{annotations, panels, repository, rules, selectors};
@@ -172,8 +173,11 @@ fn series_do_not_become_more_with_agents_and_sessions() {
     );
     assert_eq!(agents, AGENTS as f64);
     assert_eq!(after, before, "series that are no agent's");
-    // Three each and three of the others, and drift in six dimensions.
-    assert!(by_agent <= (9 * 2 * TOP + 3) as f64, "{by_agent} series of agents");
+    // Risk, events and alerts, drift and changes in six dimensions, the last alert of each kind, and five tools; of the others
+    // risk, events, alerts and drift.
+    let kinds: usize = DETECTORS.iter().map(|detector| detector.kinds().len()).sum();
+    let bound = 2 * TOP * (3 + 2 * 6 + kinds as u64 + 5) + 3 + 6;
+    assert!(by_agent <= bound as f64, "{by_agent} series of agents, and {bound} allowed for");
     for label in ["session", "principal", "resource", "event"] {
         assert_eq!(count(&prometheus, &format!(", {label}!=\"\"")), 0.0, "{label}");
     }

@@ -17,7 +17,7 @@ const INTRODUCTION: &str = "\
 `GET /metrics` on the address of `[http] listen` answers in Prometheus' text format. Counters end in `_total`, durations
 are in seconds. No metric is labelled by session, principal, resource or event. By agent only the riskiest are labelled, as
 many as `[metrics] top_agents` says: an agent gets its series when it comes among them, keeps it until it has been below
-for ten minutes, and `tenant=\"*\", agent=\"other\"` stands for the rest.
+for ten minutes, and `tenant=\"*\", agent=\"other\"` stands for the rest. So does a tool of an agent, of five at the same time.
 
 | metric | type | labels | meaning |
 | --- | --- | --- | --- |

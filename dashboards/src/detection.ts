@@ -1,6 +1,6 @@
 // Whether what is raised can be trusted.
 
-import { UID, alertsOf, bars, board, figure, lines } from './parts.js';
+import { LEARNED, UID, alertsOf, bars, board, figure, lines } from './parts.js';
 
 const below = (p: string) =>
   `sum by (detector) (rate(driftline_p_value_bucket{le="${p}"}[1h])) / sum by (detector) (rate(driftline_p_value_count[1h]))`;
@@ -9,7 +9,7 @@ export const detection = board(
   UID.detection,
   'Detection quality',
   'Whether what is raised can be trusted: calibration, what is found and what becomes of it, and how much is still new.',
-  alertsOf('Alerts', 'sum by (severity, detector) (increase(driftline_alerts_total[1m])) > 0'),
+  [alertsOf('Alerts', 'sum by (severity, detector) (increase(driftline_alerts_total[1m])) > 0')],
   [],
   [
     [
@@ -42,7 +42,7 @@ export const detection = board(
             'Of the detectors that learn, in the last day. Within the budget they may all be false; many times the budget, something is going on, or the fleet has changed as a whole.',
           width: 6,
         },
-        { expr: 'sum(increase(driftline_alerts_total{detector=~"novelty|network|context|target|rate"}[1d]))' },
+        { expr: LEARNED },
       ),
       figure(
         {

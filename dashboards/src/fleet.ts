@@ -1,6 +1,6 @@
 // What needs a look now: the riskiest agents, and what was raised.
 
-import { UID, agents, alertsOf, bars, board, bySeverity, figure, leadingToAgent, lines } from './parts.js';
+import { LEARNED, UID, agents, alertsOf, bars, board, bySeverity, figure, leadingToAgent, lines, raisedOf } from './parts.js';
 
 const RISK = 'max by (tenant, agent) (driftline_agent_risk)';
 
@@ -8,10 +8,12 @@ export const fleet = board(
   UID.fleet,
   'Fleet',
   'What needs a look now: the riskiest agents, and what was raised. An agent leads to its own dashboard.',
-  alertsOf(
-    'High and critical alerts',
-    'sum by (severity, detector) (increase(driftline_alerts_total{severity=~"high|critical"}[1m])) > 0',
-  ),
+  [
+    alertsOf(
+      'High and critical alerts',
+      'sum by (severity, detector) (increase(driftline_alerts_total{severity=~"high|critical"}[1m])) > 0',
+    ),
+  ],
   [],
   [
     [
@@ -85,7 +87,7 @@ export const fleet = board(
         },
         {
           risk: RISK,
-          alerts: 'sum by (tenant, agent) (increase(driftline_agent_alerts_total[$__range]))',
+          alerts: raisedOf('$__range', 'tenant, agent'),
           events: 'sum by (tenant, agent) (increase(driftline_agent_events_total[$__range]))',
         },
       ),
@@ -100,6 +102,26 @@ export const fleet = board(
           },
           { expr: `topk(10, ${RISK.replace('risk)', 'risk{agent!="other"})')} > 0)`, legend: '{{agent}}' },
         ),
+      ),
+      lines(
+        {
+          title: 'Drift by dimension',
+          description:
+            'How far the evidence has come, at the agent that has come furthest, that it does the same tasks in another way; at 100 % there is an alert. Of many agents one is always some way there; one dimension that rises above its usual: look for what was changed for many, such as a model or a tool. `other` are the agents without a series of their own.',
+          unit: 'percentunit',
+          bounds: { warn: 0.8, alarm: 0.95 },
+        },
+        { expr: 'max by (dimension) (driftline_agent_drift{agent!="other"})', legend: '{{dimension}}' },
+        { expr: 'max(driftline_agent_drift{agent="other"})', legend: 'other' },
+      ),
+      lines(
+        {
+          title: 'Budget used',
+          description:
+            'Alerts of learned behaviour in the last day, and how many may be false in a day (`detection.alert_budget`; 0 where a fixed level decides). Up to the budget they may all be; far above it something goes on, or the fleet has changed as a whole: see Detection quality.',
+        },
+        { expr: LEARNED, legend: 'alerts in a day' },
+        { expr: 'max(driftline_alert_budget_per_day)', legend: 'budget' },
       ),
       lines(
         {
@@ -136,7 +158,7 @@ export const fleet = board(
         {
           title: 'Alerts by detector',
           description:
-            '`escalation`: refusals got round, grants. `identity`: acts outside the document. `novelty`: other tools and data than usual. `rate`: more or less than usual. `inventory`: what concerns many agents, such as those without a document. Ask the agent’s owner about `novelty` and `rate`, the permission’s owner about the others.',
+            '`escalation`: refusals got round, grants. `identity`: acts outside the document. `novelty`: other tools and data than usual. `rate`: more or less than usual. `drift`: the same tasks in another way than before. `inventory`: what concerns many agents, such as those without a document. Ask the agent’s owner about `novelty` and `rate`, the permission’s owner about the others.',
         },
         { expr: 'sum by (detector) (increase(driftline_alerts_total[$__rate_interval]))', legend: '{{detector}}' },
       ),

@@ -25,6 +25,19 @@ export const UID = {
  */
 const toAgent = (agent: string) => `/d/${UID.agent}?var-datasource=\${datasource}&var-agent=${agent}&\${__url_time_range}`;
 
+/** Alerts of the last day that count against the alert budget: those of detectors that learn. */
+export const LEARNED =
+  'sum(increase(driftline_alerts_total{detector=~"novelty|network|context|target|exfiltration|rate|drift"}[1d]))';
+
+/**
+ * Alerts by agent in a stretch of time. Where an agent has come among the riskiest in it, its series begins with the alerts that
+ * brought it there, and `increase` alone would leave these out.
+ */
+export function raisedOf(span: string, by: string, narrowed = ''): string {
+  const alerts = `driftline_agent_alerts_total{${narrowed}}`;
+  return `sum by (${by}) ((${alerts} unless ${alerts} offset ${span}) or increase(${alerts}[${span}]))`;
+}
+
 /** Colours of severities, and of what is good and bad. */
 export const COLOR = {
   good: 'green',
@@ -133,11 +146,10 @@ export function figure(words: Words, query: Query): stat.PanelBuilder {
   return words.decimals === undefined ? panel : panel.decimals(words.decimals);
 }
 
-/** A row for each agent, which leads to its dashboard; the first query's value comes first and orders the rows. */
-export function agents(words: Words, columns: Record<string, string>): table.PanelBuilder {
+/** A row for each set of labels, a column a query; the first query's value orders the rows. */
+function rows(words: Words, columns: Record<string, string>): table.PanelBuilder {
   const named = Object.entries(columns).map(([name, expr], at) => ({ name, expr, value: `Value #${'ABCDEF'[at]}` }));
   const renameByName = Object.fromEntries(named.map(({ name, value }) => [value, name]));
-  const link = { title: 'What this agent does', url: toAgent('${__data.fields.agent}') };
   return new table.PanelBuilder()
     .title(words.title)
     .description(words.description)
@@ -147,15 +159,27 @@ export function agents(words: Words, columns: Record<string, string>): table.Pan
     .withTransformation({ id: 'organize', options: { excludeByName: { Time: true }, renameByName } })
     .thresholds(thresholds(words))
     .sortBy([new common.TableSortByFieldStateBuilder().displayName(named[0]!.name).desc(true)])
-    .overrideByName('agent', [{ id: 'links', value: [link] }])
-    .overrideByName(named[0]!.name, [
-      { id: 'custom.cellOptions', value: { type: 'gauge', mode: 'basic' } },
-      { id: 'min', value: 0 },
-      { id: 'max', value: 100 },
-    ])
     .decimals(0)
     .span(words.width ?? 12)
     .height(words.height ?? 10);
+}
+
+/** A row for each agent, which leads to its dashboard; the first query's value comes first. */
+export function agents(words: Words, columns: Record<string, string>): table.PanelBuilder {
+  const link = { title: 'What this agent does', url: toAgent('${__data.fields.agent}') };
+  return rows(words, columns)
+    .overrideByName('agent', [{ id: 'links', value: [link] }])
+    .overrideByName(Object.keys(columns)[0]!, [
+      { id: 'custom.cellOptions', value: { type: 'gauge', mode: 'basic' } },
+      { id: 'min', value: 0 },
+      { id: 'max', value: 100 },
+    ]);
+}
+
+/** A row for each set of labels with a time, which a query gives in seconds; the latest first. */
+export function times(words: Words, column: string, expr: string): table.PanelBuilder {
+  // Grafana takes it as milliseconds.
+  return rows(words, { [column]: `1000 * ${expr}` }).overrideByName(column, [{ id: 'unit', value: 'dateTimeAsIso' }]);
 }
 
 /** Has the series of a panel lead to the dashboard of their agent. */
@@ -187,6 +211,21 @@ export function alertsOf(name: string, expr: string): dashboard.AnnotationQueryB
     .textFormat('{{severity}} {{detector}} {{agent}}');
 }
 
+/** Marks drawn into every graph where a query's value, in seconds, says so. */
+export function marksAt(name: string, expr: string, text: string): dashboard.AnnotationQueryBuilder {
+  return new dashboard.AnnotationQueryBuilder()
+    .name(name)
+    .datasource(DATASOURCE)
+    .enable(true)
+    .iconColor('blue')
+    // Grafana takes it as milliseconds.
+    .expr(`1000 * ${expr}`)
+    .step('60s')
+    .useValueForTime(true)
+    .titleFormat(name)
+    .textFormat(text);
+}
+
 /** A choice among the values of a label; the first one, where nothing else is chosen. */
 export function choice(name: string, query: string): dashboard.QueryVariableBuilder {
   return new dashboard.QueryVariableBuilder(name)
@@ -205,7 +244,7 @@ export function board(
   uid: string,
   title: string,
   description: string,
-  annotation: dashboard.AnnotationQueryBuilder,
+  annotations: dashboard.AnnotationQueryBuilder[],
   variables: Builder<dashboard.VariableModel>[],
   sections: Section[],
 ): dashboard.Dashboard {
@@ -218,7 +257,7 @@ export function board(
     .refresh('30s')
     .readonly()
     .tooltip(dashboard.DashboardCursorSync.Crosshair)
-    .annotation(annotation)
+    .annotations(annotations)
     .variables([new dashboard.DatasourceVariableBuilder('datasource').label('Prometheus').type('prometheus'), ...variables])
     .link(
       new dashboard.DashboardLinkBuilder('Driftline')

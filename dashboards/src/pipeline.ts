@@ -20,7 +20,7 @@ export const pipeline = board(
   UID.pipeline,
   'Pipeline',
   'Whether Driftline itself is well: what comes in, what waits, what is committed, and what goes out.',
-  alertsOf('Driftline’s own alerts', 'ALERTS{alertname=~"Driftline.*", alertstate="firing"}'),
+  [alertsOf('Driftline’s own alerts', 'ALERTS{alertname=~"Driftline.*", alertstate="firing"}')],
   [],
   [
     [
@@ -189,6 +189,14 @@ export const pipeline = board(
         },
         rate('restored_agents', 'agents'),
         rate('restored_records', 'records'),
+      ),
+      lines(
+        {
+          title: 'Baselines',
+          description:
+            'Instances by the version of the published baseline that agents are known from; `none` where all is learned from the stream. Two for more than some minutes: an instance cannot read the store, see its `/readyz`.',
+        },
+        { expr: 'count by (version) (driftline_baseline_info)', legend: '{{version}}' },
       ),
       bars(
         {

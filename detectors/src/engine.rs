@@ -257,6 +257,14 @@ impl Engine {
         Some(agent.drift.as_ref()?.progress(self.world.level(agent)))
     }
 
+    /// The tools whose use by an agent has moved, the most first ([`Drift::moved_tools`](drift::Drift::moved_tools)): what each
+    /// is called, and by which share of its sessions.
+    pub fn moved_tools(&self, tenant: &str, id: &str) -> Vec<(String, f64)> {
+        let Some(place) = self.find(tenant, id) else { return Vec::new() };
+        let moved = self.agents[place as usize].drift.as_ref().map(|drift| drift.moved_tools()).unwrap_or_default();
+        moved.into_iter().map(|(key, by)| (self.lexicon.name(key), by)).collect()
+    }
+
     /// Bytes that it holds in memory, about: agents, the index to them, timers and names.
     pub fn bytes(&self) -> usize {
         self.agents.iter().map(|agent| agent.bytes() + size_of::<Box<AgentState>>()).sum::<usize>()

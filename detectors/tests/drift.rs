@@ -144,6 +144,27 @@ fn a_planted_change_is_found_and_its_dimension_is_named() {
 }
 
 #[test]
+fn while_an_agent_changes_its_tools_are_told_that_move() {
+    let mut agent = Agent::new(1);
+    let mut stage = Stage::new(1, Settings::default(), []);
+    let mut told = Vec::new();
+    for number in 0..BEFORE + AFTER {
+        let plant = if number < BEFORE { Plant::Nothing } else { Plant::Tools };
+        for event in agent.session(number, plant) {
+            stage.observe(event.to_string().as_bytes());
+        }
+        if number >= BEFORE {
+            told.extend(stage.engines[0].moved_tools("", "a"));
+        }
+    }
+    let planted = |tool: &str| tool.strip_prefix("tool_").unwrap().parse::<usize>().unwrap() >= 100;
+    assert!(told.iter().any(|(tool, by)| planted(tool) && *by > 0.05), "what came: {told:?}");
+    assert!(told.iter().any(|(tool, by)| !planted(tool) && *by < -0.05), "what went: {told:?}");
+    assert!(told.iter().all(|(_, by)| (-1.0..=1.0).contains(by)), "{told:?}");
+    assert!(stage.engines[0].moved_tools("", "nobody").is_empty());
+}
+
+#[test]
 fn where_nothing_changes_or_only_the_mix_of_tasks_nothing_is_found() {
     for plant in [Plant::Nothing, Plant::OtherMix] {
         let found: Vec<u64> = (0..25).filter(|&seed| !run(100 + seed, from_then_on(plant)).is_empty()).collect();

@@ -106,7 +106,8 @@ impl Owner {
     /// Tells how the agents stand that were heard of since this was last told.
     pub fn tell_standings(&mut self, top: &mut TopAgents) {
         for (tenant, agent, standing) in std::mem::take(&mut self.standings).into_values() {
-            top.record(&tenant, &agent, standing, || self.engine.drift_of(&tenant, &agent).unwrap_or_default());
+            let drift = self.engine.drift_of(&tenant, &agent).unwrap_or_default();
+            top.record(&tenant, &agent, standing, drift, || self.engine.moved_tools(&tenant, &agent));
         }
     }
 

@@ -5,7 +5,7 @@ mod control;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use driftline_core::{Alert, Applied, Outcome, Timestamp, key};
+use driftline_core::{Alert, Applied, Outcome, Timestamp};
 use driftline_detectors::state::StateRecord;
 use driftline_detectors::{Conductor, Engine};
 use driftline_ingest::failpoints::{Step, reach};
@@ -499,14 +499,12 @@ impl<'s> Scorer<'s> {
         }
     }
 
-    fn note_alerts(&mut self, alerts: &[Alert]) {
+    fn note_alerts(&self, alerts: &[Alert]) {
+        let metrics = &self.service.metrics;
+        let mut top = metrics.top_agents();
         for alert in alerts {
-            self.service.metrics.findings(&alert.detector, alert.severity).inc();
-            let agent = alert.agent.as_ref().map_or("", |agent| agent.id.as_str());
-            let known = key(30, [&alert.tenant, agent]);
-            if let Some((_, _, standing)) = self.owners.values_mut().find_map(|owner| owner.standings.get_mut(&known)) {
-                standing.alerts += 1;
-            }
+            metrics.findings(&alert.detector, alert.severity).inc();
+            top.record_alert(alert);
         }
     }
 
@@ -553,6 +551,7 @@ impl<'s> Scorer<'s> {
         metrics.agents_warming_up.set(i64::try_from(warming_up).unwrap_or(i64::MAX));
         let world = self.conductor.world();
         metrics.alert_level.set(world.budget.least_level(&world.settings));
+        metrics.set_baseline(world.baseline.as_ref().map(|known| known.version.as_str()));
         metrics.alert_budget.set(world.settings.alert_budget.unwrap_or(0.0));
         metrics.agents_in_memory.set(i64::try_from(self.resident()).unwrap_or(i64::MAX));
         let held: usize = self.owners.values().map(|owner| owner.engine.len()).sum();

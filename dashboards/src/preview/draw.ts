@@ -75,7 +75,9 @@ function table(panel: Drawn, into: HTMLElement): void {
     const tr = element('tr', '');
     for (const column of columns) {
       const value = row[column];
-      const td = element('td', typeof value === 'number' ? 'number' : '', typeof value === 'number' ? `${Math.round(value)}` : value);
+      const isTime = typeof value === 'number' && panel.times.includes(column);
+      const text = isTime ? new Date(value).toISOString().slice(0, 19).replace('T', ' ') : typeof value === 'number' ? `${Math.round(value)}` : value;
+      const td = element('td', typeof value === 'number' ? 'number' : '', text);
       if (column === 'risk' && typeof value === 'number') {
         const color = judged(value, panel.steps);
         td.style.background = `linear-gradient(90deg, ${color}66 ${value}%, transparent ${value}%)`;
@@ -87,7 +89,7 @@ function table(panel: Drawn, into: HTMLElement): void {
   into.append(made);
 }
 
-/** Thresholds as dashed lines, and alerts as marks. */
+/** Thresholds and what is marked, as dashed lines. */
 function marks(panel: Drawn): uPlotType.Plugin {
   return {
     hooks: {
@@ -109,9 +111,9 @@ function marks(panel: Drawn): uPlotType.Plugin {
           const y = plot.valToPos(value, 'y', true);
           stroke(COLORS[color] ?? ink, bbox.left, y, bbox.left + bbox.width, y);
         }
-        for (const time of PAGE.alerts) {
+        for (const [time, color] of PAGE.marks) {
           const x = plot.valToPos(time, 'x', true);
-          stroke('#e02f4466', x, bbox.top, x, bbox.top + bbox.height);
+          stroke(`${COLORS[color] ?? ink}99`, x, bbox.top, x, bbox.top + bbox.height);
         }
       },
     },
@@ -153,7 +155,7 @@ function graph(panel: Drawn, into: HTMLElement): void {
       cursor: { show: false },
       scales: {
         x: { time: true, range: [PAGE.span.from, PAGE.span.to] },
-        y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] },
+        y: { range: (_, min, max) => [panel.min < 0 && min < 0 ? min * 1.08 : 0, max > 0 ? max * 1.08 : 1] },
       },
       axes: [{ ...axis, space: 90, values: (_, ticks) => ticks.map((tick) => clock.format(1000 * tick)) }, { ...axis, size: 70, values: (_, ticks) => ticks.map((tick) => shown(tick, panel.unit)) }],
       series: [

@@ -7,7 +7,7 @@ export interface Board {
   title: string;
   description: string;
   panels: Panel[];
-  annotations: { list: { expr?: string; iconColor: string }[] };
+  annotations: { list: { expr?: string; iconColor: string; useValueForTime?: boolean }[] };
 }
 
 interface Panel {
@@ -21,9 +21,10 @@ interface Panel {
       unit?: string;
       decimals?: number;
       thresholds?: { steps: { value: number | null; color: string }[] };
+      min?: number;
       custom?: { drawStyle?: string };
     };
-    overrides: { matcher: { options: string }; properties: { id: string; value: { fixedColor?: string } }[] }[];
+    overrides: { matcher: { options: string }; properties: { id: string; value: string | { fixedColor?: string } }[] }[];
   };
   transformations?: { id: string; options: { renameByName?: Record<string, string> } }[];
   options?: { content?: string };
@@ -38,18 +39,21 @@ export interface Drawn {
   decimals?: number | undefined;
   steps: { value: number | null; color: string }[];
   isBars: boolean;
+  min: number;
   series: { name: string; color?: string; points: Series['points'] }[];
   rows: Record<string, string | number>[];
+  /** Columns that hold a time, in milliseconds. */
+  times: string[];
   text: string;
 }
 
-/** A page: panels, and the times of alerts. */
+/** A page: panels, and the times that are marked in graphs, each with its colour. */
 export interface Page {
   title: string;
   description: string;
   span: Span;
   panels: Drawn[];
-  alerts: number[];
+  marks: [time: number, color: string][];
 }
 
 function legend(format: string, labels: Record<string, string>): string {
@@ -87,7 +91,8 @@ async function drawn(panel: Panel, prometheus: Prometheus, span: Span, words: (t
     answer.map(({ labels, points }) => {
       const name = words(legend(targets[at]!.legendFormat ?? '', labels));
       const own = overrides.find(({ matcher }) => matcher.options === name)?.properties.find(({ id }) => id === 'color');
-      return { name, points, ...(own?.value.fixedColor ? { color: own.value.fixedColor } : {}) };
+      const color = typeof own?.value === 'object' ? own.value.fixedColor : undefined;
+      return { name, points, ...(color ? { color } : {}) };
     }),
   );
   return {
@@ -98,8 +103,12 @@ async function drawn(panel: Panel, prometheus: Prometheus, span: Span, words: (t
     decimals: defaults.decimals,
     steps: defaults.thresholds?.steps ?? [],
     isBars,
+    min: defaults.min ?? 0,
     series: isTable ? [] : series,
     rows: isTable ? merged(named, answers) : [],
+    times: overrides
+      .filter(({ properties }) => properties.some(({ value }) => value === 'dateTimeAsIso'))
+      .map(({ matcher }) => matcher.options),
     text: words(panel.options?.content ?? ''),
   };
 }
@@ -114,10 +123,13 @@ export async function page(
   const panels = await Promise.all(board.panels.map((panel) => drawn(panel, prometheus, span, words)));
   const step = Math.max(1, Math.round((span.to - span.from) / 120));
   const marks = await Promise.all(
-    board.annotations.list.map(({ expr }) => (expr ? prometheus.range(expr, span, step) : [])),
+    board.annotations.list.map(async ({ expr, iconColor, useValueForTime }): Promise<Page['marks']> => {
+      const points = (expr ? await prometheus.range(expr, span, step) : []).flatMap((series) => series.points);
+      const times = new Set(points.map(([time, value]) => (useValueForTime ? value / 1000 : time)));
+      // Where something goes on, only its beginning is marked.
+      const begins = [...times].filter((time) => useValueForTime || !times.has(time - step));
+      return begins.filter((time) => time >= span.from && time <= span.to).map((time) => [time, iconColor]);
+    }),
   );
-  const alerts = new Set(marks.flat().flatMap(({ points }) => points.map(([time]) => time)));
-  // Where something goes on, only its beginning is marked.
-  const begins = [...alerts].filter((time) => !alerts.has(time - step)).sort((a, b) => a - b);
-  return { title: board.title, description: board.description, span, panels, alerts: begins };
+  return { title: board.title, description: board.description, span, panels, marks: marks.flat() };
 }

@@ -38,6 +38,8 @@ const WAGERS: f64 = 2.0 * Aspect::ALL.len() as f64;
 const MARGIN: f64 = 0.1;
 /// Categories that are named of what was usual, and of what came instead.
 const NAMED: usize = 3;
+/// What the best bet is worth where it is told what has moved.
+const PAYING: f64 = 10.0;
 
 /// What drift knows of an agent. Part of the format of [`crate::state`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -51,8 +53,28 @@ impl Drift {
     /// How far the bets in each dimension have come, in the order of [`Aspect::ALL`], 0 to 1: at 1 they alone are alerted on.
     /// On a scale of orders of magnitude.
     pub fn progress(&self, level: f64) -> [f64; 6] {
-        let of = |wager: &Wager| (wager.holding().max(1.0).ln() / bound(level).ln()).min(1.0);
+        let whole = bound(level).ln();
+        let of = |wager: &Wager| (wager.holding().max(1.0).ln() / whole).min(1.0);
         std::array::from_fn(|i| of(&self.rolling[i]).max(of(&self.first[i])))
+    }
+
+    /// The tools whose use has moved most since the bets on tools began to pay, the most first: the share of sessions since then
+    /// that called each, less the share that is usual in the same tasks. Empty while they pay little, as they do now and then
+    /// where nothing has changed.
+    pub fn moved_tools(&self) -> Vec<(u64, f64)> {
+        let wager = self.wager(Aspect::Tools);
+        if wager.best() < PAYING {
+            return Vec::new();
+        }
+        let sessions = f64::from(wager.sessions.max(1));
+        let most = most_apart(wager).into_iter().take(NAMED);
+        most.map(|tally| (tally.key, f64::from(tally.seen - tally.usual) / sessions)).collect()
+    }
+
+    /// The bets of a dimension that hold more, of both references.
+    fn wager(&self, aspect: Aspect) -> &Wager {
+        let (rolling, first) = (&self.rolling[aspect as usize], &self.first[aspect as usize]);
+        if first.holding() > rolling.holding() { first } else { rolling }
     }
 
     /// What all bets of all dimensions hold.
@@ -98,11 +120,7 @@ impl Drift {
     /// The dimension that has moved and the bets that say so, where all bets together hold the bound. Of dimensions that are
     /// half as far, in orders of magnitude, the first explains the others.
     fn moved(&self, bound: f64) -> Option<(Aspect, &Wager)> {
-        let wager = |aspect: Aspect| {
-            let (rolling, first) = (&self.rolling[aspect as usize], &self.first[aspect as usize]);
-            if first.holding() > rolling.holding() { first } else { rolling }
-        };
-        let wagers = Aspect::ALL.map(|aspect| (aspect, wager(aspect)));
+        let wagers = Aspect::ALL.map(|aspect| (aspect, self.wager(aspect)));
         (self.holding() >= bound).then_some(())?;
         wagers.into_iter().find(|(_, wager)| wager.holding() >= bound.sqrt())
     }

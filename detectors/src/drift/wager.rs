@@ -71,6 +71,11 @@ impl Wager {
         mean(self.holdings)
     }
 
+    /// What the bet is worth that began at [`Wager::since`].
+    pub fn best(&self) -> f64 {
+        self.best
+    }
+
     /// Notes what the session did beside what is usual for its task.
     pub fn note(&mut self, seen: impl IntoIterator<Item = (u64, f64)>, usual: impl IntoIterator<Item = (u64, f64)>) {
         let seen = seen.into_iter().map(|(key, seen)| Tally { key, seen: seen as f32, usual: 0.0 });

@@ -23,10 +23,7 @@ pub fn table(summary: &Summary) -> String {
     let _ = writeln!(text, "in brackets: 90 of 100 draws of tasks\n");
     let _ = writeln!(text, "{}\n", kinds(summary));
     let _ = writeln!(text, "{}", honesty(summary));
-    let _ = writeln!(
-        text,
-        "a session counts with the least p-value of its events; no more of them than the level are below it\n"
-    );
+    let _ = writeln!(text, "p-values are honest where no more events than 5 % and 1 % have them\n");
     if let Some((half, most)) = summary.delay {
         let _ = writeln!(
             text,
